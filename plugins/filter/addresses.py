@@ -35,13 +35,14 @@ _value:
   type: dict
 """
 
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.modelops.serving.plugins.module_utils._addresses import addresses
 
 
-def chosen(preset: str, overrides: Optional[Mapping[str, str]] = None) -> dict[str, str]:
+def chosen(preset: str, overrides: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the addresses of ``preset``; an unknown preset or key is an error that names the choices."""
     try:
         return addresses(preset, overrides)

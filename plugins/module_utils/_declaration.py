@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ._fields import (
     Problem,
     Section,
     check_section,
-    cidr_list,
     choice,
     choices,
+    cidr_list,
     domain_name,
+    integer,
     mapping_or_text,
     number_or_auto,
-    integer,
     size_or_auto,
     text,
     texts,
