@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,10 +27,8 @@ def main() -> None:
     parser.add_argument("--stall-seconds", type=float, default=60, help="silence of a stall")
     hub = Hub(**vars(parser.parse_args()))
     print(hub.url, flush=True)
-    try:
+    with suppress(KeyboardInterrupt):
         hub.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import hmac
 import json
 import re
 import socket
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from . import control, huggingface, modelscope, store
@@ -78,10 +79,11 @@ class Exchange(BaseHTTPRequestHandler):
     ) -> bool:
         """Answer with JSON; returns True, so that a route can end with it."""
         body = json.dumps(content).encode()
+        self._record(status)
         self._send_head(status, {"Content-Type": "application/json", **(headers or {})}, len(body))
         if self.command != "HEAD":
             self.wfile.write(body)
-        return self._record(status)
+        return True
 
     def send_to_cdn(
         self, repository: Repository, entry: Entry, headers: Mapping[str, str] | None = None
@@ -89,8 +91,9 @@ class Exchange(BaseHTTPRequestHandler):
         """Redirect to the CDN's host name, with a signature in place of a token."""
         path = f"/cdn/{repository.id}/{repository.commit}/{quote(entry.path)}"
         location = f"{self.hub.cdn_url}{path}?auth_key={self.signature(path)}"
+        self._record(302)
         self._send_head(302, {**(headers or {}), "Location": location}, 0)
-        return self._record(302)
+        return True
 
     def signature(self, path: str) -> str:
         """Return what signs a CDN path, as a presigned address of an object store."""
@@ -103,22 +106,25 @@ class Exchange(BaseHTTPRequestHandler):
             for status in (403, 500):
                 if faults.take(f"status_{status}", path):
                     return self.send_json({"error": "a fault of the test hub"}, status)
-        size = entry.size
         start, stop = self._asked_range(entry, headers.get("ETag", ""))
         if start is None:
-            self._send_head(416, {"Content-Range": f"bytes */{size}"}, 0)
-            return self._record(416)
-        status = 200 if stop is None else 206
-        stop = size if stop is None else stop
+            self._record(416)
+            self._send_head(416, {"Content-Range": f"bytes */{entry.size}"}, 0)
+            return True
         head = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
-        if status == 206:
-            head["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        if stop is None:
+            status, stop = 200, entry.size
+        else:
+            status = 206
+            head["Content-Range"] = f"bytes {start}-{stop - 1}/{entry.size}"
+        shown, end = [], start
+        if self.command == "GET":
+            shown = [kind for kind in ("cut", "corrupt", "stall") if faults.take(kind, path)]
+            end = start + (stop - start) // 2 if {"cut", "stall"} & set(shown) else stop
+        self._record(status, sent=end - start, faults=shown)
         self._send_head(status, head, stop - start)
-        if self.command == "HEAD":
-            return self._record(status)
-        shown = [kind for kind in ("cut", "corrupt", "stall") if faults.take(kind, path)]
-        sent = self._send_bytes(entry, start, stop, shown)
-        return self._record(status, sent=sent, faults=shown)
+        self._send_bytes(entry, start, end, shown)
+        return True
 
     def _asked_range(self, entry: Entry, etag: str) -> tuple[int | None, int | None]:
         """Return (start, stop) of the Range asked for; stop None: whole file; start None: 416."""
@@ -135,9 +141,7 @@ class Exchange(BaseHTTPRequestHandler):
             return None, None
         return int(first), min(int(last) + 1, entry.size) if last else entry.size
 
-    def _send_bytes(self, entry: Entry, start: int, stop: int, shown: list[str]) -> int:
-        half = {"cut", "stall"} & set(shown)
-        end = start + (stop - start) // 2 if half else stop
+    def _send_bytes(self, entry: Entry, start: int, end: int, shown: list[str]) -> None:
         position = start
         try:
             with entry.file.open("rb") as stream:
@@ -150,12 +154,11 @@ class Exchange(BaseHTTPRequestHandler):
                     position += len(block)
             if "stall" in shown:
                 self.hub.stopping.wait(self.hub.stall_seconds)
-            if half:
+            if {"cut", "stall"} & set(shown):
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:  # the client has left
             self.close_connection = True
-        return position - start
 
     def _send_head(self, status: int, headers: Mapping[str, str], length: int) -> None:
         self.send_response(status)
@@ -164,7 +167,8 @@ class Exchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(length))
         self.end_headers()
 
-    def _record(self, status: int, **more: Any) -> bool:
+    def _record(self, status: int, **more: Any) -> None:
+        """Write to the journal, before the answer leaves: who has the answer finds the record."""
         kept = ("Range", "User-Agent", "Accept-Encoding")
         self.hub.journal.add(
             {
@@ -177,4 +181,3 @@ class Exchange(BaseHTTPRequestHandler):
                 **more,
             }
         )
-        return True

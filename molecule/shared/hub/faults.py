@@ -27,7 +27,7 @@ class Faults:
         self._armed: list[dict[str, str | int]] = []
 
     def add(self, kind: str, path: str = "*", count: int = 1) -> None:
-        """Arm ``kind`` for ``count`` answers (-1: for ever) about paths matching the pattern ``path``.
+        """Arm ``kind`` for ``count`` answers (-1: for ever) about paths matching ``path``.
 
         Raises ``ValueError`` for an unknown kind.
         """

@@ -22,7 +22,7 @@ class Journal:
         self._records: list[dict[str, Any]] = []
 
     def add(self, record: dict[str, Any]) -> None:
-        """Append one record: method, path, host, status, range, sent, credentials, ..."""
+        """Append one record: method, path, host, status, sent, credentials, ..."""
         with self._lock:
             self._records.append(record)
             if self._file is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 LARGE_SUFFIXES = frozenset({".bin", ".safetensors", ".onnx", ".pt", ".gguf", ".model", ".zip"})
@@ -15,11 +15,11 @@ LARGE_BYTES = 10 * 1024 * 1024
 ALWAYS_TAG = "v1.0.0"
 
 
-@lru_cache(maxsize=None)
-def _digests(path: str, modified: int, size: int) -> tuple[str, str]:
+@cache
+def _digests(path: Path, modified: int, size: int) -> tuple[str, str]:
     """Return (SHA-256, Git blob SHA-1) of a file; time and size are part of the cache's key."""
     sha256, git = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size)
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             sha256.update(block)
             git.update(block)
@@ -60,7 +60,7 @@ class Entry:
 
     def _digest(self, index: int) -> str:
         facts = self.file.stat()
-        return _digests(str(self.file), facts.st_mtime_ns, facts.st_size)[index]
+        return _digests(self.file, facts.st_mtime_ns, facts.st_size)[index]
 
 
 class Repository:

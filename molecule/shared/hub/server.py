@@ -20,7 +20,7 @@ TOKEN = "test-hub-token"
 class Hub:
     """Serve the repositories below ``root``; a context manager, or ``start`` and ``stop``.
 
-    ``host`` and ``cdn_host`` are the two names under which clients reach the one listening socket at
+    ``host`` and ``cdn_host`` are the two names under which clients reach the one socket at
     ``bind``; they must differ, since clients treat a redirect to another host in another way.
     Port 0 takes a free one. ``stall_seconds`` is how long a stalled body stays silent.
     """
