@@ -44,26 +44,17 @@ _value:
   type: dict
 """
 
-import os
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.modelops.serving.plugins.module_utils._declaration import DeclarationError, normalise
+from ansible_collections.modelops.serving.plugins.module_utils._declaration import DeclarationError
+from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
 
 
 def services(declared: Any, overrides: Any = None, locks: Any = None, project_root: str = ".") -> dict[str, Any]:
     """Return the complete services, or raise one error that lists every problem."""
-
-    def read_lock(path: str) -> Any:
-        with open(os.path.join(project_root, path), encoding="utf-8") as file:
-            try:
-                return yaml.safe_load(file)
-            except yaml.YAMLError as error:
-                raise ValueError(str(error)) from error
-
     try:
-        return normalise(declared, overrides, locks, read_lock)
+        return complete_services(declared, overrides, locks, project_root)
     except DeclarationError as error:
         raise AnsibleFilterError(f"The declaration is wrong:\n{error}") from error
 

@@ -133,6 +133,18 @@ def normalise(
     return complete
 
 
+def missing_secrets(services: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
+    """List the services that ask for API keys and have none in ``model_service_secrets``."""
+    return [
+        str(Problem(f"model_service_secrets.{name}.api_keys", None,
+                    f"give at least one key, as in {{{name}: {{api_keys: {{ops: KEY}}}}}}"))
+        for name, service in services.items()
+        if service["state"] == "present"
+        and "api_key" in service["authentication"]["methods"]
+        and not (secrets.get(name) or {}).get("api_keys")
+    ]
+
+
 def _complete(
     name: str, declared: Any, locks: Mapping[str, Any], read_lock: ReadLock | None
 ) -> tuple[dict[str, Any], list[Problem]]:
