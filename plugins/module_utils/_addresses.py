@@ -9,7 +9,7 @@ A preset is chosen by name (``modelops_mirror``), single addresses are overridde
 
 from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 PRESETS: dict[str, dict[str, str]] = {
     "default": {

@@ -1,0 +1,36 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+SHELL := /bin/bash
+PYTHON ?= python3
+SCENARIO ?= default
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-clean test test-fast lint locks molecule clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Deploy the quickstart model to a container and call it over HTTPS
+	@$(PYTHON) -m tools.demo up
+
+demo-clean: ## Remove all that the demo made
+	@$(PYTHON) -m tools.demo clean
+
+test: ## Run all checks, tests and scenarios
+	@$(PYTHON) -m tools.suite all
+
+test-fast: ## Run the checks and tests that need no container
+	@$(PYTHON) -m tools.suite fast
+
+lint: ## Run the linters and type checkers
+	@$(PYTHON) -m tools.suite lint
+
+locks: ## Compile the server's requirements to locks with hashes
+	@$(PYTHON) -m tools.locks
+
+molecule: ## Run one scenario: make molecule SCENARIO=name
+	@$(PYTHON) -m tools.scenarios $(SCENARIO)
+
+clean: ## Remove virtual environments, caches and build outputs
+	@rm -rf .venv .cache .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output

@@ -1,0 +1,71 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: service_problems
+short_description: List what is wrong with the declaration of services
+version_added: 0.1.0
+description:
+  - Does what P(modelops.serving.services#filter) does, and returns the problems instead of failing.
+  - Also checks that each service that asks for API keys has at least one.
+positional: overrides, locks, project_root, secrets
+options:
+  _input:
+    description: The mapping C(model_services).
+    type: dict
+    required: true
+  overrides:
+    description: The mapping C(model_services_overrides).
+    type: dict
+    default: {}
+  locks:
+    description: The mapping C(model_locks), from names to locks.
+    type: dict
+    default: {}
+  project_root:
+    description: The folder to which the path of a lock file is relative.
+    type: path
+    default: .
+  secrets:
+    description: The mapping C(model_service_secrets), of which only the names are read.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Refuse a wrong declaration
+  ansible.builtin.assert:
+    that: model_services | modelops.serving.service_problems | length == 0
+"""
+
+RETURN = r"""
+_value:
+  description: One line for each problem, with the variable, its value and the remedy.
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible_collections.modelops.serving.plugins.module_utils._declaration import DeclarationError, missing_secrets
+from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
+
+
+def service_problems(
+    declared: Any, overrides: Any = None, locks: Any = None, project_root: str = ".", secrets: Any = None
+) -> list[str]:
+    """Return the problems, each with variable, value and remedy."""
+    try:
+        return missing_secrets(complete_services(declared, overrides, locks, project_root), secrets or {})
+    except DeclarationError as error:
+        return error.problems
+
+
+class FilterModule:
+    """The filter plugin."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"service_problems": service_problems}

@@ -1,0 +1,245 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The declaration of services: merge, check, complete.
+
+``model_services`` says what all environments share, ``model_services_overrides`` what one of them
+changes. ``normalise`` lays the second over the first, checks every value and returns services in
+which every key is present, so that no role has to guess a default. All problems are collected
+and reported together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ._fields import (
+    Problem,
+    Section,
+    check_section,
+    choice,
+    choices,
+    cidr_list,
+    domain_name,
+    integer,
+    mapping_or_text,
+    number_or_auto,
+    size_or_auto,
+    text,
+    texts,
+)
+from ._routes import routes_for
+
+ReadLock = Callable[[str], Any]
+
+SOURCES = ("modelscope", "huggingface", "http", "package", "path")
+CLIENTS = ("builtin", "modelscope", "huggingface_hub")
+TASKS = ("embedding",)
+SLOTS = ("blue", "green")
+
+_SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,21}")
+
+_SCHEMA: Section = {
+    "state": choice(("present", "absent"), "present"),
+    "model": {
+        "source": choice(SOURCES),
+        "id": text(),
+        "revision": text(),
+        "endpoint": text(""),
+        "subfolder": text(""),
+        "archive_sha256": text("", pattern=r"|[0-9a-f]{64}", hint="64 hexadecimal digits"),
+        "lock": mapping_or_text(),
+        "include": texts(),
+        "exclude": texts(),
+        "client": choice(CLIENTS, "builtin"),
+        "allow_unverified": texts(),
+    },
+    "served_name": text(""),
+    "task": choice(TASKS, "embedding"),
+    "domain": domain_name(),
+    "engine": {
+        "name": choice(("auto", "transformers"), "auto"),
+        "precision": choice(("auto", "float32", "bfloat16"), "auto"),
+    },
+    "resources": {"memory": size_or_auto(), "cpus": number_or_auto()},
+    "authentication": {"methods": choices(("api_key", "none"), ["api_key"])},
+    "rate_limit": {"requests_per_minute": integer(60, least=1), "burst": integer(20, least=0)},
+    "limits": {"body": size_or_auto(), "timeout": number_or_auto()},
+    "allow_from": cidr_list([]),
+    "operators_from": cidr_list(["127.0.0.0/8", "::1/128"]),
+    "certificate": {
+        "provider": choice(("self_signed", "acme", "files"), "self_signed"),
+        "contact": text(""),
+        "directory": text(""),
+        "fullchain": text(""),
+        "privkey": text(""),
+    },
+}
+
+
+class DeclarationError(ValueError):
+    """The declaration is wrong; ``problems`` says where, what and what to do, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def merge(base: Any, over: Any) -> Any:
+    """Lay ``over`` on ``base`` key by key; lists are replaced; ``None`` restores the default."""
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged[key], value) if key in merged else value
+    return merged
+
+
+def normalise(
+    services: Any,
+    overrides: Any = None,
+    locks: Any = None,
+    read_lock: ReadLock | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the complete services by name.
+
+    ``locks`` maps names to lock mappings; ``read_lock`` reads a lock file by its path relative to
+    the project's root. Raises ``DeclarationError`` with every problem found.
+    """
+    problems: list[Problem] = []
+    for variable, value in (("model_services", services), ("model_services_overrides", overrides or {}),
+                            ("model_locks", locks or {})):
+        if not isinstance(value, Mapping):
+            problems.append(Problem(variable, value, "make it a mapping from names to settings"))
+    if problems:
+        raise DeclarationError([str(problem) for problem in problems])
+
+    problems += _unknown_services(services, overrides or {})
+    complete = {}
+    for name in services:
+        declared = merge(services[name], (overrides or {}).get(name, {}))
+        service, found = _complete(str(name), declared, locks or {}, read_lock)
+        problems += found
+        complete[str(name)] = service
+    problems = problems or _shared_domains(complete)
+    if problems:
+        raise DeclarationError([str(problem) for problem in problems])
+    return complete
+
+
+def missing_secrets(services: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
+    """List the services that ask for API keys and have none in ``model_service_secrets``."""
+    return [
+        str(Problem(f"model_service_secrets.{name}.api_keys", None,
+                    f"give at least one key, as in {{{name}: {{api_keys: {{ops: KEY}}}}}}"))
+        for name, service in services.items()
+        if service["state"] == "present"
+        and "api_key" in service["authentication"]["methods"]
+        and not (secrets.get(name) or {}).get("api_keys")
+    ]
+
+
+def _complete(
+    name: str, declared: Any, locks: Mapping[str, Any], read_lock: ReadLock | None
+) -> tuple[dict[str, Any], list[Problem]]:
+    where = f"model_services.{name}"
+    problems: list[Problem] = []
+    if not _SERVICE_NAME.fullmatch(name):
+        problems.append(Problem(where, name, "name a service with lower-case letters, digits and '-', at most 22"))
+    service = check_section(where, declared, _SCHEMA, problems)
+    if problems:
+        return service, problems
+    problems += _check_model(where, service["model"])
+    service["model"]["lock"] = _resolve_lock(where, service["model"], locks, read_lock, problems)
+    certificate = service["certificate"]
+    if certificate["provider"] == "files":
+        for key in ("fullchain", "privkey"):
+            if not certificate[key]:
+                problems.append(Problem(f"{where}.certificate.{key}", "", "name the file, since provider is 'files'"))
+    service.update(_derived(name, service))
+    return service, problems
+
+
+def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
+    unit = f"modelops-{name}"
+    return {
+        "name": name,
+        "served_name": service["served_name"] or service["model"]["id"],
+        "user": unit,
+        "unit": unit,
+        "root": f"/opt/modelops/services/{name}",
+        "live_slot": SLOTS[0],
+        "slots": {
+            slot: {"unit": f"{unit}@{slot}.service", "socket": f"/run/{unit}/{slot}/http.sock"} for slot in SLOTS
+        },
+        "routes": routes_for(service["task"]),
+    }
+
+
+def _check_model(where: str, model: Mapping[str, Any]) -> Iterable[Problem]:
+    source, identity = model["source"], model["id"]
+    if source in ("modelscope", "huggingface", "http", "path") and not re.fullmatch(
+        r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", identity
+    ):
+        yield Problem(f"{where}.model.id", identity, "write it as owner/name")
+    if source in ("http", "path") and not model["endpoint"]:
+        remedy = "give the base URL" if source == "http" else "give the folder or archive on the host"
+        yield Problem(f"{where}.model.endpoint", "", remedy)
+
+
+def _resolve_lock(
+    where: str,
+    model: Mapping[str, Any],
+    locks: Mapping[str, Any],
+    read_lock: ReadLock | None,
+    problems: list[Problem],
+) -> Any:
+    lock, where = model["lock"], f"{where}.model.lock"
+    if isinstance(lock, str):
+        if lock in locks:
+            lock = locks[lock]
+        elif lock.startswith("/") or ".." in lock.split("/"):
+            problems.append(Problem(where, lock, "give a path below the project's root, or a name in model_locks"))
+            return None
+        else:
+            try:
+                lock = read_lock(lock) if read_lock else None
+            except (OSError, ValueError) as error:
+                problems.append(Problem(where, lock, f"it can't be read ({error}); check modelops_project_root"))
+                return None
+    if lock is None:
+        return None
+    if not isinstance(lock, Mapping) or "files" not in lock:
+        problems.append(Problem(where, lock, "a lock is a mapping with 'files'; make one with model_lock"))
+        return None
+    for key in ("id", "revision") if lock.get("source") == model["source"] else ():
+        if str(lock.get(key)) != model[key] and str(lock.get("commit")) != model[key]:
+            remedy = f"the lock is for {key} '{lock.get(key)}'; lock the declared model, or declare the locked one"
+            problems.append(Problem(where, model[key], remedy))
+    return lock
+
+
+def _unknown_services(services: Mapping[str, Any], overrides: Mapping[str, Any]) -> Iterable[Problem]:
+    for name in overrides:
+        if name not in services:
+            near = difflib.get_close_matches(str(name), [str(known) for known in services], 1)
+            hint = f"did you mean '{near[0]}'?" if near else "declare it in model_services"
+            yield Problem(f"model_services_overrides.{name}", name, f"no such service; {hint}")
+
+
+def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+    problems, seen = [], {}
+    for name, service in services.items():
+        if service["state"] == "absent":
+            continue
+        other = seen.setdefault(service["domain"], name)
+        if other != name:
+            problems.append(Problem(f"model_services.{name}.domain", service["domain"],
+                                    f"service '{other}' has it already; give each its own"))
+    return problems

