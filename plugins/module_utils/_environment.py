@@ -81,7 +81,7 @@ class Index:
 
     url: str = ""
     extra_urls: Sequence[str] = ()
-    find_links: str = ""
+    find_links: Sequence[str] = ()
     ca_bundle: str = ""
     proxy: str = ""
 
@@ -90,7 +90,7 @@ class Index:
         for option, value in (
             ("--index-url", self.url),
             *(("--extra-index-url", extra) for extra in self.extra_urls),
-            ("--find-links", self.find_links),
+            *(("--find-links", place) for place in self.find_links),
             ("--cert", self.ca_bundle),
             ("--proxy", self.proxy),
         ):

@@ -47,9 +47,10 @@ options:
     elements: str
     default: []
   find_links:
-    description: A folder of wheels on the host, or a page that links them.
-    type: str
-    default: ''
+    description: Folders of wheels on the host, or pages that link them.
+    type: list
+    elements: str
+    default: []
   ca_bundle:
     description: The certificates that pip trusts; empty means its own.
     type: str
@@ -109,7 +110,7 @@ def main() -> None:
             "imports": {"type": "list", "elements": "str", "default": []},
             "index_url": {"type": "str", "default": ""},
             "extra_index_urls": {"type": "list", "elements": "str", "default": []},
-            "find_links": {"type": "str", "default": ""},
+            "find_links": {"type": "list", "elements": "str", "default": []},
             "ca_bundle": {"type": "str", "default": ""},
             "proxy": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -54,7 +54,7 @@ def interpreter():
 @pytest.fixture
 def index(wheels, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    return Index(find_links=str(wheels))
+    return Index(find_links=[str(wheels)])
 
 
 def test_comments_do_not_change_the_digest(interpreter):

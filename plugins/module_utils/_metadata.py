@@ -1,0 +1,210 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a model says about itself: the few values of its files that a plan is made from.
+
+``describe`` reads them through a function, so that a folder, a lock in the making and a remote
+repository are all described by the same code. Nothing is unpickled and no weight is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ._errors import ModelError
+
+# (path, at most so many first bytes) -> those bytes, or None when they are not at hand.
+Reader = Callable[[str, int], Optional[bytes]]
+
+CONFIG = "config.json"
+JSON_BYTES = 16 * 1024 * 1024
+# The limit of the reference implementation, safetensors/src/tensor.rs, MAX_HEADER_SIZE.
+HEADER_BYTES = 100_000_000
+
+# Name in the description -> names that configurations use, the first that is there counts.
+_SCALARS: dict[str, tuple[str, ...]] = {
+    "model_type": ("model_type",),
+    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
+    "num_hidden_layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers"),
+    "num_attention_heads": ("num_attention_heads", "n_head", "n_heads"),
+    "intermediate_size": ("intermediate_size", "ffn_dim", "d_ff", "hidden_dim", "n_inner"),
+    "vocab_size": ("vocab_size",),
+    "max_position_embeddings": ("max_position_embeddings", "n_positions"),
+    "pad_token_id": ("pad_token_id",),
+    "torch_dtype": ("torch_dtype", "dtype"),
+}
+_FORMATS = {
+    "safetensors": (".safetensors",),
+    "gguf": (".gguf",),
+    "pickle": (".bin", ".pt", ".pth", ".ckpt", ".pkl"),
+}
+# Names of the safetensors format -> names of torch; integer buffers are no parameters.
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I8": "int8",
+    "U8": "uint8",
+}
+# Exports for other engines, and copies in another precision, are not what transformers loads.
+_OTHER_ENGINES = {"onnx", "openvino", "coreml", "tensorrt", "original"}
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+# The weights of a sentence-transformers module, such as 2_Dense/model.safetensors.
+_MODULE = re.compile(r"\d+_\w+/model\.safetensors")
+
+
+def folder_files(folder: str) -> tuple[dict[str, int], Reader]:
+    """Return (sizes in bytes by path, reader) of a folder on disk."""
+    root = Path(folder)
+    sizes = {
+        Path(parent, name).relative_to(root).as_posix(): Path(parent, name).stat().st_size
+        for parent, _, names in os.walk(folder)
+        for name in names
+    }
+
+    def read(path: str, length: int) -> bytes:
+        with (root / path).open("rb") as stream:
+            return stream.read(length)
+
+    return sizes, read
+
+
+def describe(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
+    """Return the values of a model's files that a plan needs; what is not stated is left out.
+
+    ``sizes`` maps each file's path to its size in bytes. Keys of the result: ``architectures`` (a
+    list), the scalars of config.json (``hidden_size``, ``num_hidden_layers``, ``torch_dtype``,
+    ...), ``max_seq_length`` (sentence_bert_config.json), ``model_max_length``
+    (tokenizer_config.json), ``weights_format`` (safetensors, gguf, pickle or none),
+    ``weights_bytes``, ``weights_dtype`` and ``parameters`` (from the headers of safetensors).
+    Raises ``ModelError`` (model_incomplete) for a file that is broken.
+    """
+    config = _read_json(sizes, read, CONFIG)
+    described: dict[str, Any] = {}
+    if isinstance(config.get("architectures"), list):
+        described["architectures"] = [str(name) for name in config["architectures"]]
+    inner = config.get("text_config")
+    layers = [config, inner] if isinstance(inner, Mapping) else [config]
+    for key, names in _SCALARS.items():
+        found = [layer[name] for layer in layers for name in names if _is_scalar(layer.get(name))]
+        if found:
+            described[key] = found[0]
+    for path, key in (
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("tokenizer_config.json", "model_max_length"),
+    ):
+        value = _read_json(sizes, read, path).get(key)
+        # transformers writes 1e30 for "no limit" (VERY_LARGE_INTEGER).
+        if isinstance(value, (int, float)) and 0 < value < 1e9:
+            described[key] = int(value)
+    return {**described, **_describe_weights(sizes, read)}
+
+
+def weights_files(paths: Sequence[str]) -> tuple[str, list[str]]:
+    """Return (format, the files that are loaded); the safest format that is there counts.
+
+    As transformers does: model.safetensors before its shards before any other name. Of several
+    GGUF files the caller loads one.
+    """
+    usable = sorted(path for path in paths if path.split("/")[0].lower() not in _OTHER_ENGINES)
+    for kind, suffixes in _FORMATS.items():
+        found = [path for path in usable if path.endswith(suffixes)]
+        if kind == "safetensors" and found:
+            modules = [path for path in found if _MODULE.fullmatch(path)]
+            shards = [path for path in found if _SHARD.fullmatch(path)]
+            if "model.safetensors" in found:
+                return kind, ["model.safetensors", *modules]
+            return kind, [*shards, *modules] if shards else found
+        if found:
+            return kind, found
+    return "none", []
+
+
+def read_safetensors_header(head: bytes, path: str, size: int) -> dict[str, Any]:
+    """Return the tensors of a safetensors file: ``{name: {dtype, shape, data_offsets}}``.
+
+    The format: 8 bytes, little-endian, the length N of the header; N bytes of JSON; the tensors
+    (https://github.com/huggingface/safetensors#format). ``head`` are the first bytes of the file,
+    ``size`` its size in bytes. Raises ``ModelError`` (model_incomplete).
+    """
+    length = safetensors_header_length(head)
+    if len(head) < 8 or not 0 < length <= min(HEADER_BYTES, size - 8):
+        raise _broken(path, "its header's length makes no sense")
+    try:
+        header = json.loads(head[8 : 8 + length])
+        tensors = {name: item for name, item in header.items() if name != "__metadata__"}
+        end = max((item["data_offsets"][1] for item in tensors.values()), default=0)
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError):
+        raise _broken(path, "its header is not what the safetensors format asks for") from None
+    if 8 + length + end != size:
+        raise _broken(path, f"it has {size} bytes where its header describes {8 + length + end}")
+    return tensors
+
+
+def safetensors_header_length(head: bytes) -> int:
+    """Return the header's length in bytes that the first 8 bytes of a file state; 0 if shorter."""
+    return int(struct.unpack("<Q", head[:8])[0]) if len(head) >= 8 else 0
+
+
+def _describe_weights(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
+    kind, paths = weights_files(list(sizes))
+    if kind == "none":
+        return {"weights_format": kind}
+    loaded = [sizes[path] for path in paths]
+    # One GGUF file is one whole model in one quantisation; the largest is the worst case.
+    total = max(loaded) if kind == "gguf" else sum(loaded)
+    described: dict[str, Any] = {"weights_format": kind, "weights_bytes": total}
+    if kind != "safetensors":
+        return described
+    by_dtype: dict[str, int] = {}
+    for path in paths:
+        head = read(path, 8)
+        if head is None:
+            return described
+        whole = read(path, 8 + min(safetensors_header_length(head), HEADER_BYTES)) or b""
+        for tensor in read_safetensors_header(whole, path, sizes[path]).values():
+            dtype = _DTYPES.get(tensor["dtype"])
+            if dtype is not None:
+                count = 1
+                for dimension in tensor["shape"]:
+                    count *= dimension
+                by_dtype[dtype] = by_dtype.get(dtype, 0) + count
+    if by_dtype:
+        described["parameters"] = sum(by_dtype.values())
+        described["weights_dtype"] = max(by_dtype, key=lambda dtype: by_dtype[dtype])
+    return described
+
+
+def _read_json(sizes: Mapping[str, int], read: Reader, path: str) -> dict[str, Any]:
+    """Return a JSON file's mapping; an empty one when the file is absent or not at hand."""
+    content = read(path, JSON_BYTES) if path in sizes else None
+    if content is None:
+        return {}
+    try:
+        found = json.loads(content)
+    except ValueError:
+        raise _broken(path, "it is not valid JSON") from None
+    if not isinstance(found, dict):
+        raise _broken(path, "it does not hold a JSON object")
+    return found
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
+
+
+def _broken(path: str, why: str) -> ModelError:
+    return ModelError(
+        f"{path} is broken: {why}. Fetch the model again, or ask its author.",
+        "model_incomplete",
+        path=path,
+    )
