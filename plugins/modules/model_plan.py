@@ -174,6 +174,7 @@ code:
   sample: insufficient_memory
 """
 
+import math
 import os
 from dataclasses import asdict, replace
 
@@ -189,14 +190,15 @@ from ansible_collections.modelops.serving.plugins.module_utils._metadata import 
     describe,
     folder_files,
 )
-from ansible_collections.modelops.serving.plugins.module_utils._model_files import check_files
+from ansible_collections.modelops.serving.plugins.module_utils._model_files import (
+    check_files,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
 from ansible_collections.modelops.serving.plugins.module_utils._planner import (
     Wishes,
     check_weights,
     make_plan,
 )
-
 
 # What check mode plans with where the real run would fetch a model that nobody has described yet.
 SMALL_MODEL = {"hidden_size": 384, "num_hidden_layers": 6, "weights_bytes": 0}
@@ -227,31 +229,31 @@ def describe_model(module):
     return model
 
 
-def wished(option, value, field, kind):
-    """Return ``value`` as ``kind``, or None where it says auto; ``field`` checks its form."""
+def number(text):
+    """Check a number above zero, or auto, that came as text."""
     try:
-        checked = field.check(value)
-    except ValueError as error:
-        raise ModelError(f"{option} is '{value}': {error}.", "invalid_option") from None
-    return None if checked == "auto" else kind(checked)
-
-
-def number(value):
-    """Return the number that a text holds; any other text stays what it is."""
-    try:
-        return float(value)
+        return number_or_auto().check(float(text))
     except ValueError:
-        return value
+        return number_or_auto().check(text)
+
+
+def wished(option, text, check, kind):
+    """Return what ``check`` makes of ``text``, as ``kind``, or None where it says auto."""
+    try:
+        checked = check(text)
+    except ValueError as error:
+        raise ModelError(f"{option} is '{text}': {error}.", "invalid_option") from None
+    return None if checked == "auto" else kind(checked)
 
 
 def work(module):
     params = module.params
-    resources, limits = params["resources"], params["limits"]
+    resources, limits, size = params["resources"], params["limits"], size_or_auto().check
     wishes = Wishes(
-        memory=wished("resources.memory", resources["memory"], size_or_auto(), int),
-        cpus=wished("resources.cpus", number(resources["cpus"]), number_or_auto(), float),
-        body=wished("limits.body", limits["body"], size_or_auto(), int),
-        timeout=wished("limits.timeout", number(limits["timeout"]), number_or_auto(), int),
+        memory=wished("resources.memory", resources["memory"], size, int),
+        cpus=wished("resources.cpus", resources["cpus"], number, float),
+        body=wished("limits.body", limits["body"], size, int),
+        timeout=wished("limits.timeout", limits["timeout"], number, math.ceil),
         precision=params["precision"],
     )
     given = {key: params[key] for key in ("memory_bytes", "cpus") if params[key] is not None}
