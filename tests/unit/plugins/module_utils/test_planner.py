@@ -63,9 +63,10 @@ KEYS = {
 }
 
 
-def values(model=MINILM, host=HOST, **wishes):
-    """Return the plan's values alone."""
-    return {key: item["value"] for key, item in make_plan(model, host, Wishes(**wishes)).items()}
+def values(model=None, host=HOST, **wishes):
+    """Return the plan's values alone, of MiniLM if no other model is given."""
+    plan = make_plan(model or MINILM, host, Wishes(**wishes))
+    return {key: item["value"] for key, item in plan.items()}
 
 
 def test_a_small_model_on_a_small_host():
