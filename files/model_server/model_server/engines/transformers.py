@@ -45,6 +45,7 @@ class TransformersEngine(TextEncoder):
         if not (snapshot / "config.json").is_file():
             raise EngineStartFailed(f"{snapshot} holds no config.json; fetch the model again")
         torch.set_num_threads(settings.threads)
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self._model, loading = AutoModel.from_pretrained(
                 snapshot,
