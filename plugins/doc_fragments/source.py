@@ -11,6 +11,17 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
+  source:
+    description:
+      - Where the bytes come from.
+    type: str
+    choices: [http, huggingface, modelscope, package, path]
+    required: true
+  id:
+    description:
+      - The model's name at the source, such as C(owner/name), or the name of a package.
+    type: str
+    required: true
   revision:
     description:
       - The revision, a tag or a commit. For O(source=package) the exact version.

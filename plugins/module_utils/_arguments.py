@@ -21,8 +21,8 @@ BRANCHES = ("", "main", "master", "head", "latest")
 def source_arguments() -> dict[str, Any]:
     """Return the argument spec of the documentation fragment ``source``."""
     return {
-        "source": {"type": "str", "choices": sorted(SOURCES)},
-        "id": {"type": "str"},
+        "source": {"type": "str", "choices": sorted(SOURCES), "required": True},
+        "id": {"type": "str", "required": True},
         "revision": {"type": "str", "default": ""},
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "no_log": True, "default": ""},

@@ -25,7 +25,8 @@ from ._files import (
 )
 from ._hashing import digest_file
 from ._manifest import Difference, Manifest, ModelFile, write_manifest
-from ._model_files import check_files, check_shards, describe
+from ._metadata import describe, folder_files
+from ._model_files import check_files, check_shards
 from ._outcome import Outcome
 from ._patterns import matches, selected
 from ._sources import Listing, Source, SourceFile
@@ -81,7 +82,7 @@ class Snapshot:
 
     def _present(self, check_mode: bool) -> Outcome:
         place, outcome = self._place, Outcome(self._place.path)
-        state = State(place)
+        state = State(place.state)
         there = os.path.isdir(place.path)
         current = load_manifest(place) if there else None
         damage = NO_DAMAGE
@@ -261,12 +262,7 @@ class Snapshot:
         run_client(self._choice.client, self._python, self._source, self._place.partial, paths)
 
     def _describe(self, listing: Listing, files: Sequence[ModelFile]) -> Manifest:
-        sizes = {item.path: item.size for item in files}
-
-        def read(path: str, size: int) -> bytes:
-            with open(os.path.join(self._place.partial, path), "rb") as stream:
-                return stream.read(size)
-
+        sizes, read = folder_files(self._place.partial)
         check_shards(sizes, read, self._name)
         place = self._place
         return Manifest(

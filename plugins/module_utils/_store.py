@@ -144,43 +144,35 @@ def load_manifest(place: Place) -> Manifest | None:
     return manifest if same else None
 
 
-def seal(folder: str) -> bool:
-    """Make all below ``folder`` read-only and owned by the caller; say whether it was not."""
-    changed = False
-    owner = os.geteuid()
-    for parent, _folders, files in os.walk(folder):
-        for path, mode in [(parent, FOLDER_MODE)] + [
-            (os.path.join(parent, name), FILE_MODE) for name in files
-        ]:
-            status = os.lstat(path)
-            if stat.S_IMODE(status.st_mode) != mode:
-                os.chmod(path, mode)
-                changed = True
-            if owner == 0 and (status.st_uid, status.st_gid) != (0, 0):
-                os.chown(path, 0, 0)
-                changed = True
-    return changed
+def seal(folder: str) -> None:
+    """Make all below ``folder`` read-only, and root's if root calls."""
+    for path, mode in list(_unsealed(folder)):
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+        os.chmod(path, mode)
 
 
 def is_sealed(folder: str) -> bool:
     """Say whether ``seal`` would change nothing."""
+    return not any(_unsealed(folder))
+
+
+def _unsealed(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield what has the wrong mode or owner, and the mode that it should have."""
     for parent, _folders, files in os.walk(folder):
-        for path, mode in [(parent, FOLDER_MODE)] + [
-            (os.path.join(parent, name), FILE_MODE) for name in files
-        ]:
+        entries = [(parent, FOLDER_MODE), *((os.path.join(parent, f), FILE_MODE) for f in files)]
+        for path, mode in entries:
             status = os.lstat(path)
-            if stat.S_IMODE(status.st_mode) != mode:
-                return False
-            if os.geteuid() == 0 and (status.st_uid, status.st_gid) != (0, 0):
-                return False
-    return True
+            owned = os.geteuid() != 0 or (status.st_uid, status.st_gid) == (0, 0)
+            if stat.S_IMODE(status.st_mode) != mode or not owned:
+                yield path, mode
 
 
 class State:
     """The memory of the last verification, and of the options that chose the files."""
 
-    def __init__(self, place: Place) -> None:
-        self._path = place.state
+    def __init__(self, path: str) -> None:
+        self._path = path
         data: Any = None
         try:
             with open(self._path, encoding="utf-8") as stream:
@@ -232,7 +224,7 @@ def _marks(path: str) -> list[int]:
 
 
 def remove(place: Place) -> None:
-    """Remove the snapshot and all that lies beside it; the folder goes first out of its name."""
+    """Remove the snapshot and all that lies beside it, first what says that it is complete."""
     for leftover in (place.manifest, place.state):
         remove_file(leftover)
     for folder in (place.path, place.partial, place.archive, place.old):

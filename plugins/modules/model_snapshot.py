@@ -24,17 +24,6 @@ extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
 options:
-  source:
-    description:
-      - Where the bytes come from.
-    type: str
-    choices: [http, huggingface, modelscope, package, path]
-    required: true
-  id:
-    description:
-      - The model's name at the source, such as C(owner/name), or the name of a package.
-    type: str
-    required: true
   store:
     description:
       - The folder of all snapshots.
@@ -195,8 +184,6 @@ def work(module):
 
 def main():
     arguments = source_arguments()
-    arguments["source"]["required"] = True
-    arguments["id"]["required"] = True
     arguments.update(
         store={"type": "path", "default": STORE},
         lock={"type": "dict"},

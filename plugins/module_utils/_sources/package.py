@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from .._archive import Archive
-from .._download import Expected, download
+from .._download import Expected, download, hash_mismatch
 from .._errors import ModelError
 from .._http import Document, plain_url
 from .._manifest import NO_HASH, SourceHash, is_hash
@@ -68,8 +68,10 @@ class PackageSource(TreeSource):
         return Archive(target), expected.hash.kind != "none"
 
     def _expected(self, wheel: _Wheel) -> Expected:
-        """Our own hash is stronger than the one that the index lists."""
-        value = self.wanted.archive_sha256 or wheel.sha256
+        ours = self.wanted.archive_sha256
+        if ours and wheel.sha256 and ours != wheel.sha256:
+            raise hash_mismatch(wheel.filename, "sha256", ours, wheel.sha256)
+        value = ours or wheel.sha256
         return Expected(wheel.size, SourceHash("sha256", value) if value else NO_HASH)
 
     def _find(self) -> _Wheel:
