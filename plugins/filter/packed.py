@@ -39,7 +39,9 @@ from ansible_collections.modelops.serving.plugins.module_utils._release import p
 def packed(folder: str) -> str:
     """Return the packed folder; a folder that is not there is an error."""
     if not os.path.isdir(folder):
-        raise AnsibleFilterError(f"'{folder}' is no folder on the controller; name the folder of the server's code")
+        raise AnsibleFilterError(
+            f"'{folder}' is no folder on the controller; name the folder of the server's code"
+        )
     return pack(folder)
 
 

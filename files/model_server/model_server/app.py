@@ -12,7 +12,6 @@ from .api._json import StrictJSONProvider
 from .runtime import Runtime
 from .security.authentication import Authenticator
 from .settings import LoadedSettings
-from .types import ErrorResponse
 
 EXTENSION = "model_server"
 
@@ -33,8 +32,8 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
         PROVIDE_AUTOMATIC_OPTIONS=False,
         AUTO_SERVERS=False,
         AUTO_404_RESPONSE=False,
-        HTTP_ERROR_SCHEMA=ErrorResponse,
-        VALIDATION_ERROR_SCHEMA=ErrorResponse,
+        HTTP_ERROR_SCHEMA=_docs.error_schema(),
+        VALIDATION_ERROR_SCHEMA=_docs.error_schema(),
         VALIDATION_ERROR_STATUS_CODE=422,
     )
     runtime = runtime or Runtime(settings)

@@ -52,6 +52,11 @@ def install(app: APIFlask, runtime: Runtime) -> None:
         g.started = time.perf_counter()
         g.facts = {}
 
+    # First of all: it takes Werkzeug's exceptions too, without their headers.
+    @app.error_processor
+    def answer_apiflask_error(error: HTTPError) -> Response:
+        return _answer(_translate(error.status_code, detail=error.detail))
+
     @app.errorhandler(ServiceError)
     def answer_service_error(error: ServiceError) -> Response:
         return _answer(error)
@@ -64,10 +69,6 @@ def install(app: APIFlask, runtime: Runtime) -> None:
     def answer_unforeseen(error: Exception) -> Response:
         _log.error("unforeseen", request_id=g.request_id, exc_info=error)
         return _answer(InternalError("The server failed; its log holds the request id."))
-
-    @app.error_processor
-    def answer_apiflask_error(error: HTTPError) -> Response:
-        return _answer(_translate(error.status_code, detail=error.detail))
 
     @app.after_request
     def close_request(response: Response) -> Response:

@@ -14,14 +14,15 @@ from ..engines.base import FloatArray
 from ..errors import InvalidRequest, ModelNotFound
 from ..runtime import Runtime
 from ..types import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
-from ._docs import failures
+from ._docs import client
 from ._envelope import note
 
 
 def build(runtime: Runtime) -> APIBlueprint:
     """Create the blueprint for one runtime."""
     blueprint = APIBlueprint("openai", __name__, tag="OpenAI")
-    served_name = runtime.settings.service.served_name
+    settings = runtime.settings
+    served_name = settings.service.served_name
 
     def require_model(name: str) -> None:
         if name != served_name:
@@ -34,18 +35,21 @@ def build(runtime: Runtime) -> APIBlueprint:
         return Model(
             id=served_name,
             created=runtime.loaded_at,
-            owned_by=runtime.settings.model.source,
-            task=runtime.settings.service.task,
-            revision=runtime.settings.model.revision,
+            owned_by=settings.model.source,
+            task=settings.service.task,
+            revision=settings.model.revision,
             **runtime.task.describe(),
         )
 
     @blueprint.post("/v1/embeddings")
     @blueprint.doc(
-        summary="Embed texts",
-        description="Texts beyond the model's token limit are cut there, as sentence-transformers "
-        "does; the header `X-Truncated-Inputs` tells how many were.",
-        responses=failures(400, 401, 404, 413, 415, 500, 503, 504),
+        **client(
+            settings,
+            "Embed texts",
+            *(400, 401, 404, 413, 415, 500, 503, 504),
+            description="Texts beyond the model's token limit are cut there, as "
+            "sentence-transformers does; the header `X-Truncated-Inputs` tells how many were.",
+        )
     )
     @blueprint.input(EmbeddingsRequest, arg_name="body")
     @blueprint.output(EmbeddingsResponse)
@@ -82,13 +86,13 @@ def build(runtime: Runtime) -> APIBlueprint:
         return response
 
     @blueprint.get("/v1/models")
-    @blueprint.doc(summary="List the served model", responses=failures(401, 503))
+    @blueprint.doc(**client(settings, "List the served model", 401, 503))
     @blueprint.output(ModelList)
     def models() -> ModelList:
         return ModelList(data=[model()])
 
     @blueprint.get("/v1/models/<path:name>")
-    @blueprint.doc(summary="Describe the served model", responses=failures(401, 404, 503))
+    @blueprint.doc(**client(settings, "Describe the served model", 401, 404, 503))
     @blueprint.output(Model)
     def one_model(name: str) -> Model:
         require_model(name)

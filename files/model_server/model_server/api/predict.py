@@ -10,7 +10,7 @@ from flask import Response, jsonify
 from ..errors import TaskNotOffered
 from ..runtime import Runtime
 from ..types import PredictRequest, PredictResponse
-from ._docs import failures
+from ._docs import client
 from ._envelope import note
 
 
@@ -21,7 +21,7 @@ def build(runtime: Runtime) -> APIBlueprint:
 
     @blueprint.post("/predict")
     @blueprint.doc(
-        summary="Run a task on one text", responses=failures(400, 401, 404, 413, 415, 500, 503, 504)
+        **client(runtime.settings, "Run a task on one text", 400, 401, 404, 413, 415, 500, 503, 504)
     )
     @blueprint.input(PredictRequest, arg_name="body")
     @blueprint.output(PredictResponse)

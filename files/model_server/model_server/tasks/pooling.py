@@ -40,7 +40,7 @@ def _mean(states: FloatArray, mask: FloatArray) -> FloatArray:
 
 
 def _mean_sqrt_len(states: FloatArray, mask: FloatArray) -> FloatArray:
-    pooled: FloatArray = _sum(states, mask) / np.sqrt(_count(mask))
+    pooled: FloatArray = _sum(states, mask) / np.sqrt(_count(mask)).astype(np.float32)
     return pooled
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, FailFast, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from .base import RequestModel, ResponseModel, Text
 
@@ -25,7 +25,7 @@ def _kind(value: Any) -> str | None:
 
 Input = Annotated[
     Annotated[Text, Tag("string")]
-    | Annotated[list[Text], Field(min_length=1), FailFast(), Tag("list")],
+    | Annotated[list[Text], Field(min_length=1, fail_fast=True), Tag("list")],
     Discriminator(
         _kind,
         custom_error_type="input_type",
