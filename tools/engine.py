@@ -133,9 +133,7 @@ def wait_for_boot(container: str) -> None:
             docker("exec", container, "mount", "--make-rshared", "/")
             return
         time.sleep(0.5)
-    raise Failure(
-        f"systemd in the container {container} is '{state}' after 60 s; see 'docker logs {container}'"
-    )
+    raise Failure(f"systemd in {container} is '{state}' after 60 s; see 'docker logs {container}'")
 
 
 def _packaged(name: str) -> bool:
