@@ -109,7 +109,11 @@ def test_every_number_has_a_reason_of_one_sentence():
     [
         ({}, 256, "max_seq_length"),
         ({"max_seq_length": None}, 512, "model_max_length"),
-        ({"max_seq_length": None, "model_max_length": None, "max_position_embeddings": 128}, 128, "max_position"),
+        (
+            {"max_seq_length": None, "model_max_length": None, "max_position_embeddings": 128},
+            128,
+            "max_position",
+        ),
         (
             {
                 "model_type": "xlm-roberta",
@@ -167,9 +171,24 @@ def test_a_batch_shrinks_before_a_model_is_refused():
 @pytest.mark.parametrize(
     ("model", "host", "wishes", "said"),
     [
-        (MINILM, Host(GIB, 1), {}, r"needs 1,\d+ MiB .* the host offers 768 MiB of its 1,024 MiB: take a host"),
-        (MINILM, HOST, {"memory": 512 * MIB}, r"but resources.memory allows 512 MiB: raise it or set it to auto"),
-        (MINILM, HOST, {"memory": 5 * GIB}, r"resources.memory is 5,120 MiB, but the host has 4,096 MiB"),
+        (
+            MINILM,
+            Host(GIB, 1),
+            {},
+            r"needs 1,\d+ MiB .* the host offers 768 MiB of its 1,024 MiB: take a host",
+        ),
+        (
+            MINILM,
+            HOST,
+            {"memory": 512 * MIB},
+            r"but resources.memory allows 512 MiB: raise it or set it to auto",
+        ),
+        (
+            MINILM,
+            HOST,
+            {"memory": 5 * GIB},
+            r"resources.memory is 5,120 MiB, but the host has 4,096 MiB",
+        ),
         (BERT_LARGE, Host(2500 * MIB, 2), {}, r"set engine.precision to bfloat16"),
     ],
 )
@@ -193,7 +212,9 @@ def test_more_cpus_than_there_are_are_refused():
     assert caught.value.code == "invalid_option"
 
 
-@pytest.mark.parametrize(("kind", "code"), [("pickle", "unsafe_weights"), ("none", "model_incomplete")])
+@pytest.mark.parametrize(
+    ("kind", "code"), [("pickle", "unsafe_weights"), ("none", "model_incomplete")]
+)
 def test_weights_that_cannot_be_loaded_are_refused(kind, code):
     with pytest.raises(ModelError) as caught:
         check_weights({"weights_format": kind})
@@ -208,7 +229,9 @@ def test_weights_that_cannot_be_loaded_are_refused(kind, code):
     hidden=st.integers(min_value=32, max_value=8192),
     tokens=st.integers(min_value=16, max_value=32768),
 )
-def test_a_plan_never_exceeds_its_host_and_always_serves_the_longest_text(memory, cpus, parameters, hidden, tokens):
+def test_a_plan_never_exceeds_its_host_and_always_serves_the_longest_text(
+    memory, cpus, parameters, hidden, tokens
+):
     model = {"hidden_size": hidden, "parameters": parameters, "max_position_embeddings": tokens}
     try:
         plan = values(model, Host(memory, cpus))

@@ -368,7 +368,9 @@ def test_a_full_disk_is_said_before_the_first_byte(present, hub, place, monkeypa
 def test_huggingface_hashes_are_kept(hub, tmp_path):
     at = Place(str(tmp_path / "store"), "huggingface", "owner/name", "v1.0.0")
     outcome = Snapshot(at, make_source("huggingface", hub.url), Choice()).present()
-    kinds = {item.path: item.source_hash and item.source_hash.kind for item in outcome.manifest.files}
+    kinds = {
+        item.path: item.source_hash and item.source_hash.kind for item in outcome.manifest.files
+    }
     assert kinds[WEIGHTS] is None
     assert kinds["config.json"] == "git_sha1"
     again = Snapshot(at, make_source("huggingface", hub.url), Choice(floating=True)).present()
@@ -490,7 +492,10 @@ def test_a_client_may_fetch_and_is_verified(present, place, model, stand_in, nes
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (FETCH.format(nested="") + "open(folder + '/config.json', 'ab').write(b' ')", "size_mismatch"),
+        (
+            FETCH.format(nested="") + "open(folder + '/config.json', 'ab').write(b' ')",
+            "size_mismatch",
+        ),
         (
             FETCH.format(nested="") + "open(folder + '/config.json', 'r+b').write(b' ')",
             "hash_mismatch",
