@@ -77,8 +77,11 @@ def test_bytes_that_went_wrong_on_the_way_are_refused(
     model_hub.faults.add("corrupt", "model.safetensors", count=-1)
     with pytest.raises(ModelError) as caught:
         fetch(client)
-    assert caught.value.code == {
-        "modelscope": "client_failed",
-        "huggingface_hub": "hash_mismatch",
-    }[client]
+    assert (
+        caught.value.code
+        == {
+            "modelscope": "client_failed",
+            "huggingface_hub": "hash_mismatch",
+        }[client]
+    )
     assert model_hub.token not in caught.value.message + str(caught.value.details)
