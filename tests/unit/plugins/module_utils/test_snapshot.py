@@ -432,10 +432,12 @@ def test_concurrent_runs_wait_for_each_other(hub, place, model):
     """Of four runs at once one fetches and the others find the snapshot."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    runs = [context.Process(target=_run, args=(place.store, hub.url, results)) for _ in range(4)]
+    runs = [
+        context.Process(target=_run, args=(place.store, hub.url, results)) for _each in range(4)
+    ]
     for run in runs:
         run.start()
-    outcomes = sorted(results.get(timeout=60) for _ in runs)
+    outcomes = sorted(results.get(timeout=60) for _each in runs)
     for run in runs:
         run.join()
     size = sum(len(data) for data in model.values())

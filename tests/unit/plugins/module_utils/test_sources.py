@@ -189,7 +189,7 @@ def test_huggingface_pages_are_followed(serve):
         link = f'<{path}&cursor=x>; rel="next"'
         return 200, {"link": link, "content-type": "application/json"}, entry % b"a.txt"
 
-    url, _ = serve(answer)
+    url, _seen = serve(answer)
     listing = make_source("huggingface", url).list()
     assert [item.path for item in listing.files] == ["a.txt", "b.txt"]
     assert listing.commit == commit
@@ -210,14 +210,14 @@ def test_huggingface_pages_are_followed(serve):
     ],
 )
 def test_an_answer_of_another_kind_is_said(serve, kind, body):
-    url, _ = serve(lambda _path, _headers: (200, {"Content-Type": "application/json"}, body))
+    url, _seen = serve(lambda _path, _headers: (200, {"Content-Type": "application/json"}, body))
     with pytest.raises(ModelError) as caught:
         make_source(kind, url).list()
     assert caught.value.code == "listing_invalid"
 
 
 def test_the_manifest_of_another_model_is_refused(hub, serve):
-    url, _ = serve(
+    url, _seen = serve(
         lambda _path, _headers: (
             200,
             {},
