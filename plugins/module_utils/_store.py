@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._errors import ModelError
-from ._files import list_tree, make_folders, remove_file, remove_tree, write_atomic
+from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tree, write_atomic
 from ._hashing import sha256_file
 from ._manifest import Difference, Manifest, read_manifest
 
@@ -104,7 +104,10 @@ class Place:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait until no other run works on this place, and keep others out."""
+        """Wait until no other run works on this place, and keep others out.
+
+        Folders of the store that are empty afterwards are removed.
+        """
         name = self.path + ".lock"
         while True:
             make_folders(os.path.dirname(name))
@@ -120,6 +123,7 @@ class Place:
             yield
         finally:
             remove_file(name)
+            prune_empty(os.path.dirname(name), os.path.normpath(self.store))
             os.close(handle)
 
 

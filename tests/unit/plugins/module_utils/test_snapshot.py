@@ -362,7 +362,7 @@ def test_a_full_disk_is_said_before_the_first_byte(present, hub, place, monkeypa
         present()
     assert (caught.value.code, caught.value.details["free"]) == ("disk_full", 100_000)
     assert not any("FilePath" in record["path"] for record in hub.journal.records())
-    assert not os.path.lexists(place.partial)
+    assert os.listdir(place.store) == []
 
 
 def test_huggingface_hashes_are_kept(hub, tmp_path):
