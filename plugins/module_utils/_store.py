@@ -110,11 +110,11 @@ class Place:
         """
         name = self.path + ".lock"
         while True:
-            make_folders(os.path.dirname(name))
             try:
+                make_folders(os.path.dirname(name))
                 handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
-                continue  # the folder went away with another run's removal
+                continue  # another run has just removed the empty folder
             fcntl.flock(handle, fcntl.LOCK_EX)
             if _same_file(name, handle):
                 break
