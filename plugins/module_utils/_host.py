@@ -58,13 +58,16 @@ def _control_groups(base: Path) -> Iterator[Path]:
         for mount in roots:
             # In a container the path may not exist below the mount, but the mount itself does.
             group = mount / path.lstrip("/")
-            yield from (folder for folder in (group, *group.parents) if mount in (folder, *folder.parents))
+            for folder in (group, *group.parents):
+                if mount == folder or mount in folder.parents:
+                    yield folder
 
 
 def _memory_limits(group: Path) -> Iterator[int]:
     for name in ("memory.max", "memory.limit_in_bytes"):
         content = _read(group / name).strip()
-        if content.isdigit():  # version 2 writes "max" for no limit, version 1 a number beyond any memory
+        # No limit: version 2 writes "max", version 1 a number beyond any memory.
+        if content.isdigit():
             yield int(content)
 
 

@@ -227,7 +227,7 @@ def _refused(asked: str, final: str, error: HTTPError) -> Exception:
         return TransientError(f"{what} Try again later or use another endpoint.", wish, **details)
     if status in (401, 403):
         return ModelError(
-            f"{what} Check the token and its rights, and that the host may be reached from here.",
+            f"{what} Check id and revision, the token and its rights, and the way to that host.",
             "access_denied",
             **details,
         )

@@ -28,14 +28,15 @@ class ReleaseFailed(Exception):
 
 
 def pack(folder: str) -> str:
-    """Pack the files below ``folder`` into a zip in base64, the same for the same files; caches are left out."""
+    """Pack ``folder``, under its own name, into a zip in base64; the same for the same files, without caches."""
+    name = os.path.basename(folder.rstrip("/"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(_files_below(folder)):
             if "__pycache__" in path.split("/") or path.endswith(".pyc"):
                 continue
             with open(os.path.join(folder, path), "rb") as file:
-                archive.writestr(zipfile.ZipInfo(path), file.read(), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(f"{name}/{path}"), file.read(), zipfile.ZIP_DEFLATED)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

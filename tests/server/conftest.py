@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 HERE = Path(__file__).resolve().parent
 SERVER = HERE.parents[1] / "files" / "model_server"
-sys.path[:0] = [str(SERVER), str(HERE)]
+sys.path[:0] = [str(SERVER), str(HERE), str(HERE / "models")]
 
 from fakes import FakeEngine  # noqa: E402
 from support import Service  # noqa: E402
+
+# Tests read log lines by capture_logs; printed tracebacks would only cost time.
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[])
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from model_server.engines.base import (
     EngineInfo,
     EngineOutOfMemory,
@@ -22,7 +24,7 @@ from model_server.settings import EngineSettings
 
 HIDDEN = 8
 POSITIONS = 32
-_WORDS = 1000
+_WORDS = 100_000
 _CLS, _SEP, _FIRST_WORD = 1, 2, 3
 _STATES = np.random.default_rng(7).normal(size=(_WORDS + _FIRST_WORD, HIDDEN)).astype(np.float32)
 
@@ -35,7 +37,8 @@ def word_id(word: str) -> int:
 class FakeEngine(TextEncoder):
     """Deterministic: a token's state depends on the token only.
 
-    Words with an effect: `poison` raises, `nan` gives NaN, `die` kills the batcher's thread.
+    Words with an effect: `poison` raises, `nan` gives NaN, `die` kills the batcher's thread,
+    `slow` takes a second.
     `rows_that_fit` limits a batch's rows; `block` holds every batch until `unblock`.
     """
 
@@ -80,6 +83,8 @@ class FakeEngine(TextEncoder):
             raise EngineOutOfMemory(f"{len(ids)} rows")
         if word_id("die") in ids:
             raise SystemExit("told to die")
+        if word_id("slow") in ids:
+            time.sleep(1)
         if word_id("poison") in ids:
             raise RuntimeError("told to fail")
         self.batches.append(ids.shape)

@@ -9,11 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fakes import FakeEngine
 from model_server.app import create_app
 from model_server.runtime import Runtime
 from model_server.settings import ApiKey, LoadedSettings, Settings
-
-from fakes import FakeEngine
 
 KEY = "test-key"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_server.tasks.pooling import Pooling
 
 from fakes import HIDDEN, FakeEngine
+from model_server.tasks.pooling import Pooling
 from support import Service, error
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_server.engines.base import EngineStartFailed
-from model_server.errors import TABLE, NotReady
 from structlog.testing import capture_logs
 
 from fakes import HIDDEN, FakeEngine
+from model_server.engines.base import EngineStartFailed
+from model_server.errors import TABLE, NotReady
 from support import AUTHORIZED, KEY, Service, error
 
 CLIENT_ROUTES = [

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fakes import FakeClock
 from model_server.batching import Batcher, Entry, Job, plan_batches
 from model_server.engines.base import EngineOutOfMemory
 from model_server.errors import (
@@ -22,8 +24,6 @@ from model_server.errors import (
     Overloaded,
     TooLarge,
 )
-
-from fakes import FakeClock
 
 BATCH, QUEUE, LATE = 64, 256, 1e9
 
@@ -253,7 +253,7 @@ def test_batches_hold_each_input_once_within_the_budget(tokens: list[int]) -> No
         assert max(sizes) * len(sizes) <= 2 * sum(sizes)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(lengths, st.sampled_from(["keep", "cancel", "poison"])), max_size=8))
 def test_every_admitted_request_ends_with_its_own_rows(
     requests: list[tuple[list[int], str]],

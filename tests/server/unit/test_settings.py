@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from model_server.__main__ import main
 from model_server.engines import REGISTRY as ENGINES
 from model_server.settings import (
@@ -22,7 +23,6 @@ from model_server.settings import (
     read_settings,
 )
 from model_server.tasks import REGISTRY as TASKS
-
 from support import key_hash, settings_content
 
 

@@ -45,6 +45,7 @@ class TransformersEngine(TextEncoder):
         if not (snapshot / "config.json").is_file():
             raise EngineStartFailed(f"{snapshot} holds no config.json; fetch the model again")
         torch.set_num_threads(settings.threads)
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self._model, loading = AutoModel.from_pretrained(
                 snapshot,
@@ -57,7 +58,7 @@ class TransformersEngine(TextEncoder):
             tokenizer = AutoTokenizer.from_pretrained(
                 snapshot, local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        except Exception as error:  # Damaged files fail in many ways, all of them ours to tell.
             raise EngineStartFailed(f"{snapshot} cannot be loaded: {error}") from error
         self._refuse_gaps(snapshot, loading)
         self._model.eval()

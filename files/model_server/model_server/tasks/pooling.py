@@ -40,8 +40,8 @@ def _mean(states: FloatArray, mask: FloatArray) -> FloatArray:
 
 
 def _mean_sqrt_len(states: FloatArray, mask: FloatArray) -> FloatArray:
-    pooled: FloatArray = _sum(states, mask) / np.sqrt(_count(mask)).astype(np.float32)
-    return pooled
+    pooled = _sum(states, mask) / np.sqrt(_count(mask))
+    return pooled.astype(np.float32, copy=False)
 
 
 def _cls(states: FloatArray, mask: FloatArray) -> FloatArray:

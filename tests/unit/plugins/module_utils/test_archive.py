@@ -141,7 +141,6 @@ def flipped(data):
         (zip_of, flipped),
         (zip_of, lambda data: data[: len(data) // 2]),
         (tar_of, lambda data: data[: len(data) // 2]),
-        (tar_of, lambda data: data[:2000] + bytes(1000) + data[3000:]),
         (lambda p, f: tar_of(p, f, mode="w:bz2"), flipped),
         (lambda p, f: tar_of(p, f, mode="w:xz"), flipped),
     ],
