@@ -263,7 +263,8 @@ def _unknown_services(
 
 
 def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
-    problems, seen = [], {}
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
     for name, service in services.items():
         if service["state"] == "absent":
             continue
