@@ -10,7 +10,8 @@ short_description: Merge, check and complete the declaration of services
 version_added: 0.1.0
 description:
   - Lays C(model_services_overrides) over C(model_services) key by key, checks every value and
-    completes what is not given. Every role of the collection reads its services through this filter.
+    completes what is not given.
+  - Every role of the collection reads its services through this filter.
   - An unknown key is refused and the nearest known one named. All problems are reported together.
 positional: overrides, locks, project_root
 options:

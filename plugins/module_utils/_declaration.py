@@ -247,8 +247,9 @@ def _resolve_lock(
         return None
     for key in ("id", "revision") if lock.get("source") == model["source"] else ():
         if str(lock.get(key)) != model[key] and str(lock.get("commit")) != model[key]:
-            remedy = f"the lock is for {key} '{lock.get(key)}'; lock the declared model, or declare the locked one"
-            problems.append(Problem(where, model[key], remedy))
+            remedy = "lock the declared model, or declare the locked one"
+            locked = f"the lock is for {key} '{lock.get(key)}'; {remedy}"
+            problems.append(Problem(where, model[key], locked))
     return lock
 
 
