@@ -97,8 +97,9 @@ def _build(suite: str, image: str) -> None:
         install("mmdebstrap", "debian-archive-keyring")
     if os.geteuid() != 0:
         raise Failure("host images are built by root (mmdebstrap --mode=root)")
-    with tempfile.TemporaryDirectory(prefix="modelops-image-") as folder, step(
-        f"Build the host image {tag(suite)} from distribution packages"
+    with (
+        tempfile.TemporaryDirectory(prefix="modelops-image-") as folder,
+        step(f"Build the host image {tag(suite)} from distribution packages"),
     ):
         archive = str(Path(folder, "root.tar"))
         command = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={KEYRING}"]

@@ -9,7 +9,7 @@ name: packed
 short_description: Pack a folder of the controller for M(modelops.serving.service_release)
 version_added: 0.1.0
 description:
-  - Returns the files below a folder as a zip in base64, the same for the same files. Byte code is left out.
+  - Returns a folder, under its own name, as a zip in base64; the same for the same files. Byte code is left out.
 options:
   _input:
     description: The folder on the controller.
@@ -39,7 +39,9 @@ from ansible_collections.modelops.serving.plugins.module_utils._release import p
 def packed(folder: str) -> str:
     """Return the packed folder; a folder that is not there is an error."""
     if not os.path.isdir(folder):
-        raise AnsibleFilterError(f"'{folder}' is no folder on the controller; name the folder of the server's code")
+        raise AnsibleFilterError(
+            f"'{folder}' is no folder on the controller; name the folder of the server's code"
+        )
     return pack(folder)
 
 

@@ -50,16 +50,25 @@ _value:
 
 from typing import Any
 
-from ansible_collections.modelops.serving.plugins.module_utils._declaration import DeclarationError, missing_secrets
+from ansible_collections.modelops.serving.plugins.module_utils._declaration import (
+    DeclarationError,
+    missing_secrets,
+)
 from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
 
 
 def service_problems(
-    declared: Any, overrides: Any = None, locks: Any = None, project_root: str = ".", secrets: Any = None
+    declared: Any,
+    overrides: Any = None,
+    locks: Any = None,
+    project_root: str = ".",
+    secrets: Any = None,
 ) -> list[str]:
     """Return the problems, each with variable, value and remedy."""
     try:
-        return missing_secrets(complete_services(declared, overrides, locks, project_root), secrets or {})
+        return missing_secrets(
+            complete_services(declared, overrides, locks, project_root), secrets or {}
+        )
     except DeclarationError as error:
         return error.problems
 

@@ -51,7 +51,9 @@ from ansible_collections.modelops.serving.plugins.module_utils._declaration impo
 from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
 
 
-def services(declared: Any, overrides: Any = None, locks: Any = None, project_root: str = ".") -> dict[str, Any]:
+def services(
+    declared: Any, overrides: Any = None, locks: Any = None, project_root: str = "."
+) -> dict[str, Any]:
     """Return the complete services, or raise one error that lists every problem."""
     try:
         return complete_services(declared, overrides, locks, project_root)

@@ -113,8 +113,11 @@ def normalise(
     the project's root. Raises ``DeclarationError`` with every problem found.
     """
     problems: list[Problem] = []
-    for variable, value in (("model_services", services), ("model_services_overrides", overrides or {}),
-                            ("model_locks", locks or {})):
+    for variable, value in (
+        ("model_services", services),
+        ("model_services_overrides", overrides or {}),
+        ("model_locks", locks or {}),
+    ):
         if not isinstance(value, Mapping):
             problems.append(Problem(variable, value, "make it a mapping from names to settings"))
     if problems:
@@ -136,8 +139,13 @@ def normalise(
 def missing_secrets(services: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
     """List the services that ask for API keys and have none in ``model_service_secrets``."""
     return [
-        str(Problem(f"model_service_secrets.{name}.api_keys", None,
-                    f"give at least one key, as in {{{name}: {{api_keys: {{ops: KEY}}}}}}"))
+        str(
+            Problem(
+                f"model_service_secrets.{name}.api_keys",
+                None,
+                f"give at least one key, as in {{{name}: {{api_keys: {{ops: KEY}}}}}}",
+            )
+        )
         for name, service in services.items()
         if service["state"] == "present"
         and "api_key" in service["authentication"]["methods"]
@@ -151,7 +159,11 @@ def _complete(
     where = f"model_services.{name}"
     problems: list[Problem] = []
     if not _SERVICE_NAME.fullmatch(name):
-        problems.append(Problem(where, name, "name a service with lower-case letters, digits and '-', at most 22"))
+        problems.append(
+            Problem(
+                where, name, "name a service with lower-case letters, digits and '-', at most 22"
+            )
+        )
     service = check_section(where, declared, _SCHEMA, problems)
     if problems:
         return service, problems
@@ -161,7 +173,11 @@ def _complete(
     if certificate["provider"] == "files":
         for key in ("fullchain", "privkey"):
             if not certificate[key]:
-                problems.append(Problem(f"{where}.certificate.{key}", "", "name the file, since provider is 'files'"))
+                problems.append(
+                    Problem(
+                        f"{where}.certificate.{key}", "", "name the file, since provider is 'files'"
+                    )
+                )
     service.update(_derived(name, service))
     return service, problems
 
@@ -176,7 +192,8 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         "root": f"/opt/modelops/services/{name}",
         "live_slot": SLOTS[0],
         "slots": {
-            slot: {"unit": f"{unit}@{slot}.service", "socket": f"/run/{unit}/{slot}/http.sock"} for slot in SLOTS
+            slot: {"unit": f"{unit}@{slot}.service", "socket": f"/run/{unit}/{slot}/http.sock"}
+            for slot in SLOTS
         },
         "routes": routes_for(service["task"]),
     }
@@ -189,7 +206,9 @@ def _check_model(where: str, model: Mapping[str, Any]) -> Iterable[Problem]:
     ):
         yield Problem(f"{where}.model.id", identity, "write it as owner/name")
     if source in ("http", "path") and not model["endpoint"]:
-        remedy = "give the base URL" if source == "http" else "give the folder or archive on the host"
+        remedy = (
+            "give the base URL" if source == "http" else "give the folder or archive on the host"
+        )
         yield Problem(f"{where}.model.endpoint", "", remedy)
 
 
@@ -205,18 +224,26 @@ def _resolve_lock(
         if lock in locks:
             lock = locks[lock]
         elif lock.startswith("/") or ".." in lock.split("/"):
-            problems.append(Problem(where, lock, "give a path below the project's root, or a name in model_locks"))
+            problems.append(
+                Problem(
+                    where, lock, "give a path below the project's root, or a name in model_locks"
+                )
+            )
             return None
         else:
             try:
                 lock = read_lock(lock) if read_lock else None
             except (OSError, ValueError) as error:
-                problems.append(Problem(where, lock, f"it can't be read ({error}); check modelops_project_root"))
+                problems.append(
+                    Problem(where, lock, f"it can't be read ({error}); check modelops_project_root")
+                )
                 return None
     if lock is None:
         return None
     if not isinstance(lock, Mapping) or "files" not in lock:
-        problems.append(Problem(where, lock, "a lock is a mapping with 'files'; make one with model_lock"))
+        problems.append(
+            Problem(where, lock, "a lock is a mapping with 'files'; make one with model_lock")
+        )
         return None
     for key in ("id", "revision") if lock.get("source") == model["source"] else ():
         if str(lock.get(key)) != model[key] and str(lock.get("commit")) != model[key]:
@@ -225,7 +252,9 @@ def _resolve_lock(
     return lock
 
 
-def _unknown_services(services: Mapping[str, Any], overrides: Mapping[str, Any]) -> Iterable[Problem]:
+def _unknown_services(
+    services: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> Iterable[Problem]:
     for name in overrides:
         if name not in services:
             near = difflib.get_close_matches(str(name), [str(known) for known in services], 1)
@@ -240,6 +269,11 @@ def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
             continue
         other = seen.setdefault(service["domain"], name)
         if other != name:
-            problems.append(Problem(f"model_services.{name}.domain", service["domain"],
-                                    f"service '{other}' has it already; give each its own"))
+            problems.append(
+                Problem(
+                    f"model_services.{name}.domain",
+                    service["domain"],
+                    f"service '{other}' has it already; give each its own",
+                )
+            )
     return problems

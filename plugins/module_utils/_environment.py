@@ -102,10 +102,17 @@ class Index:
 class Environment:
     """One environment below ``root``."""
 
-    def __init__(self, root: str, lock: str, interpreter: Interpreter, variant: str, imports: Sequence[str]) -> None:
+    def __init__(
+        self, root: str, lock: str, interpreter: Interpreter, variant: str, imports: Sequence[str]
+    ) -> None:
         if not requirements(lock):
             raise EnvironmentFailed("The lock lists no package; compile it with 'make locks'.")
-        self.lock, self.interpreter, self.variant, self.imports = lock, interpreter, variant, list(imports)
+        self.lock, self.interpreter, self.variant, self.imports = (
+            lock,
+            interpreter,
+            variant,
+            list(imports),
+        )
         self.digest = digest(lock, interpreter, variant)
         self.path = os.path.join(root, self.digest)
         self.python = os.path.join(self.path, "bin", "python")
@@ -122,9 +129,14 @@ class Environment:
         if stamp.get("digest") != self.digest:
             return "its stamp is of another environment"
         inside = probe(self.python)
-        if inside is None or (inside.version, inside.abi) != (self.interpreter.version, self.interpreter.abi):
+        if inside is None or (inside.version, inside.abi) != (
+            self.interpreter.version,
+            self.interpreter.abi,
+        ):
             return "its interpreter is gone or has another ABI"
-        check = _run([self.python, "-I", "-c", "import " + ", ".join(["sys", *self.imports])], timeout=300)
+        check = _run(
+            [self.python, "-I", "-c", "import " + ", ".join(["sys", *self.imports])], timeout=300
+        )
         return "" if check.returncode == 0 else f"an import fails: {_last_line(check.stderr)}"
 
     def build(self, index: Index) -> None:
@@ -132,14 +144,31 @@ class Environment:
         self.remove()
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
         try:
-            self._step([self.interpreter.path, "-m", "venv", self.path],
-                       "install the interpreter's venv package (python3-venv on Debian)")
+            self._step(
+                [self.interpreter.path, "-m", "venv", self.path],
+                "install the interpreter's venv package (python3-venv on Debian)",
+            )
             lock_file = os.path.join(self.path, "requirements.lock")
             with open(lock_file, "w", encoding="utf-8") as file:
                 file.write(self.lock)
             self._step(
-                [self.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
-                 "--no-cache-dir", "--only-binary", ":all:", "--require-hashes", "-r", lock_file, *index.arguments()],
+                [
+                    self.python,
+                    "-I",
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-input",
+                    "--disable-pip-version-check",
+                    "--no-cache-dir",
+                    "--only-binary",
+                    ":all:",
+                    "--require-hashes",
+                    "-r",
+                    lock_file,
+                    *index.arguments(),
+                ],
                 "check that the package index is reachable from this host and serves these versions",
             )
             self._write_stamp()
@@ -149,7 +178,9 @@ class Environment:
         defect = self.defect()
         if defect:
             self.remove()
-            raise EnvironmentFailed(f"The environment {self.path} was built but {defect}; compile a lock that fits.")
+            raise EnvironmentFailed(
+                f"The environment {self.path} was built but {defect}; compile a lock that fits."
+            )
 
     def remove(self) -> None:
         """Remove the environment, stamp first, so that a half-removed one never counts as present."""
@@ -162,10 +193,16 @@ class Environment:
         result = _run(command, timeout=3600)
         if result.returncode != 0:
             reason = "\n".join((result.stderr or result.stdout).strip().splitlines()[-12:])
-            raise EnvironmentFailed(f"{' '.join(command[:4])} failed for {self.path}: {reason}\nRemedy: {remedy}.")
+            raise EnvironmentFailed(
+                f"{' '.join(command[:4])} failed for {self.path}: {reason}\nRemedy: {remedy}."
+            )
 
     def _write_stamp(self) -> None:
-        stamp = {"digest": self.digest, "variant": self.variant, "interpreter": asdict(self.interpreter)}
+        stamp = {
+            "digest": self.digest,
+            "variant": self.variant,
+            "interpreter": asdict(self.interpreter),
+        }
         partial = os.path.join(self.path, STAMP + ".part")
         with open(partial, "w", encoding="utf-8") as file:
             json.dump(stamp, file, indent=2, sort_keys=True)
@@ -175,9 +212,13 @@ class Environment:
 
 
 def _run(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    clean: Mapping[str, str] = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    clean: Mapping[str, str] = {
+        key: value for key, value in os.environ.items() if not key.startswith("PYTHON")
+    }
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=clean, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env=clean, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentFailed(f"{command[0]} did not run to its end: {error}") from error
 

@@ -29,7 +29,9 @@ class Problem:
 
     def __str__(self) -> str:
         shown = repr(self.value)
-        return f"{self.variable} is {shown if len(shown) <= 80 else shown[:77] + '...'}: {self.remedy}"
+        return (
+            f"{self.variable} is {shown if len(shown) <= 80 else shown[:77] + '...'}: {self.remedy}"
+        )
 
 
 class Field:
@@ -42,10 +44,14 @@ class Field:
 Section = Mapping[str, Union[Field, "Section"]]
 
 
-def check_section(where: str, declared: Any, schema: Section, problems: list[Problem]) -> dict[str, Any]:
+def check_section(
+    where: str, declared: Any, schema: Section, problems: list[Problem]
+) -> dict[str, Any]:
     """Return ``declared`` checked and completed by ``schema``; append what is wrong to ``problems``."""
     if not isinstance(declared, Mapping):
-        problems.append(Problem(where, declared, f"make it a mapping with the keys {', '.join(schema)}"))
+        problems.append(
+            Problem(where, declared, f"make it a mapping with the keys {', '.join(schema)}")
+        )
         return {}
     for key in declared:
         if key not in schema:
@@ -120,7 +126,11 @@ def domain_name() -> Field:
     """A fully qualified, lower-case host name."""
 
     def check(value: Any) -> str:
-        if not isinstance(value, str) or len(value) > 253 or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value):
+        if (
+            not isinstance(value, str)
+            or len(value) > 253
+            or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value)
+        ):
             raise ValueError("give a full, lower-case host name such as gte.example.com")
         return value
 
@@ -170,7 +180,9 @@ def mapping_or_text() -> Field:
 
     def check(value: Any) -> Any:
         if not isinstance(value, (Mapping, str)):
-            raise ValueError("give the mapping, its name in model_locks, or a path below the project's root")
+            raise ValueError(
+                "give the mapping, its name in model_locks, or a path below the project's root"
+            )
         return value
 
     return Field(check, None)
@@ -179,7 +191,9 @@ def mapping_or_text() -> Field:
 def _one_of(value: Any, allowed: Sequence[str]) -> str:
     if value not in allowed:
         near = difflib.get_close_matches(str(value), list(allowed), 1)
-        raise ValueError(f"choose one of {', '.join(allowed)}" + (f"; did you mean '{near[0]}'?" if near else ""))
+        raise ValueError(
+            f"choose one of {', '.join(allowed)}" + (f"; did you mean '{near[0]}'?" if near else "")
+        )
     return str(value)
 
 

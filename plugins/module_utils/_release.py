@@ -28,14 +28,15 @@ class ReleaseFailed(Exception):
 
 
 def pack(folder: str) -> str:
-    """Pack the files below ``folder`` into a zip in base64, the same for the same files; caches are left out."""
+    """Pack ``folder``, under its own name, into a zip in base64; the same for the same files, without caches."""
+    name = os.path.basename(folder.rstrip("/"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(_files_below(folder)):
             if "__pycache__" in path.split("/") or path.endswith(".pyc"):
                 continue
             with open(os.path.join(folder, path), "rb") as file:
-                archive.writestr(zipfile.ZipInfo(path), file.read(), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(f"{name}/{path}"), file.read(), zipfile.ZIP_DEFLATED)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -45,7 +46,9 @@ def unpack(packed: str) -> dict[str, bytes]:
         files = {name: archive.read(name) for name in archive.namelist()}
     for name in files:
         if name.startswith("/") or ".." in name.split("/"):
-            raise ReleaseFailed(f"The packed server holds the path '{name}', which leaves its folder.")
+            raise ReleaseFailed(
+                f"The packed server holds the path '{name}', which leaves its folder."
+            )
     return files
 
 
@@ -53,12 +56,19 @@ class Release:
     """One release of the service at ``root``."""
 
     def __init__(
-        self, root: str, server: Mapping[str, bytes], settings: Mapping[str, Any], environment: str, snapshot: str
+        self,
+        root: str,
+        server: Mapping[str, bytes],
+        settings: Mapping[str, Any],
+        environment: str,
+        snapshot: str,
     ) -> None:
         self.root, self.environment, self.snapshot = root, environment, snapshot
         self._server = {f"server/{path}": content for path, content in server.items()}
         made_from = {
-            "server": {path: hashlib.sha256(content).hexdigest() for path, content in self._server.items()},
+            "server": {
+                path: hashlib.sha256(content).hexdigest() for path, content in self._server.items()
+            },
             "settings": settings,
             "environment": environment,
             "snapshot": snapshot,
@@ -125,7 +135,10 @@ class Service:
         folder = os.path.join(self.root, "slots")
         if not os.path.isdir(folder):
             return {}
-        return {slot: os.path.basename(os.readlink(os.path.join(folder, slot))) for slot in sorted(os.listdir(folder))}
+        return {
+            slot: os.path.basename(os.readlink(os.path.join(folder, slot)))
+            for slot in sorted(os.listdir(folder))
+        }
 
     def place(self, slot: str, release: Release) -> None:
         """Let ``slot`` lead to ``release``, in one step."""
@@ -140,7 +153,9 @@ class Service:
         folder = os.path.join(self.root, "releases")
         if not os.path.isdir(folder):
             return []
-        names = sorted(os.listdir(folder), key=lambda name: os.stat(os.path.join(folder, name)).st_mtime_ns)
+        names = sorted(
+            os.listdir(folder), key=lambda name: os.stat(os.path.join(folder, name)).st_mtime_ns
+        )
         used = {*self.slots().values(), current}
         return [name for name in names[: max(0, len(names) - keep)] if name not in used]
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def _route(path: str, method: str, access: str = "clients", limited: bool = True, match: str = "exact") -> dict[str, Any]:
+def _route(
+    path: str, method: str, access: str = "clients", limited: bool = True, match: str = "exact"
+) -> dict[str, Any]:
     return {"path": path, "match": match, "methods": [method], "access": access, "limited": limited}
 
 

@@ -121,25 +121,43 @@ def main() -> None:
     try:
         interpreter = probe(given["interpreter"])
         if interpreter is None:
-            raise EnvironmentFailed(f"No interpreter '{given['interpreter']}' on this host; install it or name another.")
-        environment = Environment(given["root"], given["lock"], interpreter, given["variant"], given["imports"])
+            raise EnvironmentFailed(
+                f"No interpreter '{given['interpreter']}' on this host; install it or name another."
+            )
+        environment = Environment(
+            given["root"], given["lock"], interpreter, given["variant"], given["imports"]
+        )
         defect = environment.defect()
         wanted = given["state"] == "present"
         changed = bool(defect) if wanted else defect != "absent"
         if changed and not module.check_mode:
             if wanted:
                 environment.build(
-                    Index(given["index_url"], given["extra_index_urls"], given["find_links"],
-                          given["ca_bundle"], given["proxy"])
+                    Index(
+                        given["index_url"],
+                        given["extra_index_urls"],
+                        given["find_links"],
+                        given["ca_bundle"],
+                        given["proxy"],
+                    )
                 )
             else:
                 environment.remove()
     except EnvironmentFailed as error:
         module.fail_json(msg=str(error))
-    result = {"changed": changed, "path": environment.path, "digest": environment.digest, "defect": defect}
+    result = {
+        "changed": changed,
+        "path": environment.path,
+        "digest": environment.digest,
+        "defect": defect,
+    }
     if changed and module._diff:
-        result["diff"] = {"before": defect or "present", "after": given["state"], "before_header": environment.path,
-                          "after_header": environment.path}
+        result["diff"] = {
+            "before": defect or "present",
+            "after": given["state"],
+            "before_header": environment.path,
+            "after_header": environment.path,
+        }
     module.exit_json(**result)
 
 

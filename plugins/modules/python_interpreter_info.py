@@ -55,7 +55,10 @@ interpreters:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.modelops.serving.plugins.module_utils._environment import EnvironmentFailed, probe
+from ansible_collections.modelops.serving.plugins.module_utils._environment import (
+    EnvironmentFailed,
+    probe,
+)
 
 
 def main() -> None:
@@ -64,11 +67,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        found = [interpreter for interpreter in map(probe, module.params["candidates"]) if interpreter]
+        found = [
+            interpreter for interpreter in map(probe, module.params["candidates"]) if interpreter
+        ]
     except EnvironmentFailed as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=False, interpreters=[{**asdict(interpreter), "key": interpreter.key} for interpreter in found]
+        changed=False,
+        interpreters=[{**asdict(interpreter), "key": interpreter.key} for interpreter in found],
     )
 
 

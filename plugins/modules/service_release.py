@@ -86,13 +86,22 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.modelops.serving.plugins.module_utils._release import Release, ReleaseFailed, Service, unpack
+from ansible_collections.modelops.serving.plugins.module_utils._release import (
+    Release,
+    ReleaseFailed,
+    Service,
+    unpack,
+)
 
 
 def _present(module: AnsibleModule, service: Service) -> dict[str, Any]:
     given = module.params
     release = Release(
-        given["root"], unpack(given["server"]), given["settings"], given["environment"], given["snapshot"]
+        given["root"],
+        unpack(given["server"]),
+        given["settings"],
+        given["environment"],
+        given["snapshot"],
     )
     before = service.slots().get(given["slot"])
     differences, moved = release.differences(), before != release.name

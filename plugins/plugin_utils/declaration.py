@@ -12,7 +12,9 @@ import yaml
 from ansible_collections.modelops.serving.plugins.module_utils._declaration import normalise
 
 
-def complete_services(declared: Any, overrides: Any, locks: Any, project_root: str) -> dict[str, Any]:
+def complete_services(
+    declared: Any, overrides: Any, locks: Any, project_root: str
+) -> dict[str, Any]:
     """Return the complete services; lock files are read below ``project_root``. Raises DeclarationError."""
 
     def read_lock(path: str) -> Any:

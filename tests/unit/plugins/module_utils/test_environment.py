@@ -32,10 +32,18 @@ def wheels(tmp_path_factory):
     wheel = folder / "toy-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("toy.py", "answer = 42\n")
-        archive.writestr("toy-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-        archive.writestr("toy-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("toy-1.0.dist-info/RECORD", "toy.py,,\ntoy-1.0.dist-info/METADATA,,\n"
-                         "toy-1.0.dist-info/WHEEL,,\ntoy-1.0.dist-info/RECORD,,\n")
+        archive.writestr(
+            "toy-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "toy-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        archive.writestr(
+            "toy-1.0.dist-info/RECORD",
+            "toy.py,,\ntoy-1.0.dist-info/METADATA,,\n"
+            "toy-1.0.dist-info/WHEEL,,\ntoy-1.0.dist-info/RECORD,,\n",
+        )
     return folder
 
 
@@ -58,9 +66,14 @@ def index(wheels, monkeypatch):
 
 
 def test_comments_do_not_change_the_digest(interpreter):
-    assert digest("# a\ntoy==1.0\n", interpreter, "cpu") == digest("toy==1.0  # b\n\n", interpreter, "cpu")
+    assert digest("# a\ntoy==1.0\n", interpreter, "cpu") == digest(
+        "toy==1.0  # b\n\n", interpreter, "cpu"
+    )
     assert digest("toy==1.0\n", interpreter, "cpu") != digest("toy==1.0\n", interpreter, "cuda")
-    assert requirements("# a\n\ntoy==1.0 \\\n    --hash=sha256:1 # c\n") == ["toy==1.0 \\", "--hash=sha256:1"]
+    assert requirements("# a\n\ntoy==1.0 \\\n    --hash=sha256:1 # c\n") == [
+        "toy==1.0 \\",
+        "--hash=sha256:1",
+    ]
 
 
 def test_no_interpreter_is_no_error():
@@ -73,7 +86,9 @@ def test_an_environment_is_built_once_and_checked(tmp_path, wheels, interpreter,
     made.build(index)
     assert made.defect() == ""
 
-    os.unlink(os.path.join(made.path, "lib", f"python{interpreter.version}", "site-packages", "toy.py"))
+    os.unlink(
+        os.path.join(made.path, "lib", f"python{interpreter.version}", "site-packages", "toy.py")
+    )
     assert "No module named 'toy'" in made.defect()
 
     made.build(index)
@@ -89,7 +104,9 @@ def test_an_environment_is_built_once_and_checked(tmp_path, wheels, interpreter,
 
 
 def test_a_wrong_hash_stops_and_leaves_nothing(tmp_path, wheels, interpreter, index):
-    made = Environment(str(tmp_path), f"toy==1.0 --hash=sha256:{'0' * 64}\n", interpreter, "cpu", ["toy"])
+    made = Environment(
+        str(tmp_path), f"toy==1.0 --hash=sha256:{'0' * 64}\n", interpreter, "cpu", ["toy"]
+    )
     with pytest.raises(EnvironmentFailed, match="(?i)hash"):
         made.build(index)
     assert os.listdir(tmp_path) == []
@@ -110,5 +127,8 @@ def test_an_empty_lock_is_refused(tmp_path, interpreter):
 def test_empty_index_settings_leave_pip_alone():
     assert Index().arguments() == []
     assert Index(url="https://a", extra_urls=["https://b", ""]).arguments() == [
-        "--index-url", "https://a", "--extra-index-url", "https://b",
+        "--index-url",
+        "https://a",
+        "--extra-index-url",
+        "https://b",
     ]

@@ -33,9 +33,11 @@ def safetensors(**tensors):
 
 
 def described(folder, **files):
-    """Describe a folder with these files; ``__`` in a name stands for a slash, ``_json`` for .json."""
+    """Describe a folder with these files; in names ``_json`` stands for .json, and so on."""
     for name, content in files.items():
-        path = folder / name.replace("__", "/").replace("_json", ".json").replace("_safetensors", ".safetensors")
+        path = folder / name.replace("__", "/").replace("_json", ".json").replace(
+            "_safetensors", ".safetensors"
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     return describe(*folder_files(str(folder)))
@@ -71,7 +73,10 @@ def test_a_sentence_transformer(tmp_path):
 
 
 def test_other_names_and_nested_configurations_are_understood(tmp_path):
-    found = described(tmp_path, config_json={"model_type": "x", "text_config": {"d_model": 8, "dtype": "bfloat16"}})
+    found = described(
+        tmp_path,
+        config_json={"model_type": "x", "text_config": {"d_model": 8, "dtype": "bfloat16"}},
+    )
     assert (found["hidden_size"], found["torch_dtype"]) == (8, "bfloat16")
 
 

@@ -23,12 +23,27 @@ from ansible_collections.modelops.serving.plugins.module_utils._release import (
 
 
 def release(root, code=b"x = 1\n", **settings):
-    return Release(str(root), {"model_server/app.py": code}, {"service": {"name": "a"}, **settings}, "/env", "/snapshot")
+    return Release(
+        str(root),
+        {"model_server/app.py": code},
+        {"service": {"name": "a"}, **settings},
+        "/env",
+        "/snapshot",
+    )
 
 
 def test_the_name_follows_from_the_content(tmp_path):
     assert release(tmp_path).name == release(tmp_path).name
-    assert len({release(tmp_path).name, release(tmp_path, b"x = 2\n").name, release(tmp_path, limits=1).name}) == 3
+    assert (
+        len(
+            {
+                release(tmp_path).name,
+                release(tmp_path, b"x = 2\n").name,
+                release(tmp_path, limits=1).name,
+            }
+        )
+        == 3
+    )
 
 
 def test_a_built_release_has_no_differences(tmp_path):
@@ -44,12 +59,22 @@ def test_a_built_release_has_no_differences(tmp_path):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda path: (os.chmod(path + "/settings.json", 0o644), open(path + "/settings.json", "w").close()),
-         "settings.json: changed"),
-        (lambda path: os.unlink(path + "/server/model_server/app.py"), "server/model_server/app.py: missing"),
+        (
+            lambda path: (
+                os.chmod(path + "/settings.json", 0o644),
+                open(path + "/settings.json", "w").close(),
+            ),
+            "settings.json: changed",
+        ),
+        (
+            lambda path: os.unlink(path + "/server/model_server/app.py"),
+            "server/model_server/app.py: missing",
+        ),
         (lambda path: open(path + "/server/extra.py", "w").close(), "server/extra.py: unexpected"),
-        (lambda path: (os.unlink(path + "/model"), os.symlink("/other", path + "/model")),
-         "model: does not lead to /snapshot"),
+        (
+            lambda path: (os.unlink(path + "/model"), os.symlink("/other", path + "/model")),
+            "model: does not lead to /snapshot",
+        ),
     ],
 )
 def test_a_touched_release_is_noticed_and_written_anew(tmp_path, harm, said):
@@ -63,7 +88,11 @@ def test_a_touched_release_is_noticed_and_written_anew(tmp_path, harm, said):
 
 
 def test_a_slot_moves_in_one_step(tmp_path):
-    service, first, second = Service(str(tmp_path)), release(tmp_path), release(tmp_path, b"x = 2\n")
+    service, first, second = (
+        Service(str(tmp_path)),
+        release(tmp_path),
+        release(tmp_path, b"x = 2\n"),
+    )
     for made in (first, second):
         made.build()
         service.place("blue", made)
@@ -72,7 +101,10 @@ def test_a_slot_moves_in_one_step(tmp_path):
 
 
 def test_pruning_keeps_the_newest_and_what_a_slot_uses(tmp_path):
-    service, made = Service(str(tmp_path)), [release(tmp_path, b"%d" % number) for number in range(5)]
+    service, made = (
+        Service(str(tmp_path)),
+        [release(tmp_path, b"%d" % number) for number in range(5)],
+    )
     for number, one in enumerate(made):
         one.build()
         os.utime(one.path, (time.time() + number, time.time() + number))
@@ -84,9 +116,9 @@ def test_packing_is_stable_and_leaves_byte_code_out(tmp_path):
     (tmp_path / "package" / "__pycache__").mkdir(parents=True)
     (tmp_path / "package" / "a.py").write_text("a = 1\n")
     (tmp_path / "package" / "__pycache__" / "a.pyc").write_bytes(b"junk")
-    first = pack(str(tmp_path))
+    first = pack(str(tmp_path / "package"))
     os.utime(tmp_path / "package" / "a.py", (0, 0))
-    assert pack(str(tmp_path)) == first
+    assert pack(str(tmp_path / "package")) == first
     assert unpack(first) == {"package/a.py": b"a = 1\n"}
 
 

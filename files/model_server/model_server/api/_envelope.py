@@ -1,0 +1,163 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One way in and out for every request: id, authentication, error envelope, log line, metrics."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import Any
+
+import structlog
+from apiflask import APIFlask, HTTPError
+from flask import Response, current_app, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from ..errors import (
+    InternalError,
+    InvalidRequest,
+    MalformedRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+    ServiceError,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from ..runtime import Runtime, Timing
+from ..security.authentication import Authenticator
+
+_log = structlog.get_logger("model_server.requests")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PROBLEMS_NAMED = 3
+# Asked for every few seconds: at level info they would drown the clients' requests.
+_PROBES = {"/health", "/ready", "/metrics"}
+
+_BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
+    400: (MalformedRequest, "The body cannot be read: it must be JSON in UTF-8."),
+    404: (RouteNotFound, "There is no such path."),
+    405: (MethodNotAllowed, "The path exists, but not with this method."),
+    413: (TooLarge, "The body exceeds the size that this service accepts."),
+    415: (UnsupportedMediaType, "The body must be sent as `Content-Type: application/json`."),
+    422: (InvalidRequest, "The body is JSON, but not what this path accepts."),
+}
+
+
+def install(app: APIFlask, runtime: Runtime) -> None:
+    """Install the envelope on the application, not on blueprints: they cannot see a 404."""
+
+    @app.before_request
+    def open_request() -> None:
+        sent = request.headers.get("X-Request-ID", "")
+        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.started = time.perf_counter()
+        g.facts = {}
+
+    # First of all: it takes Werkzeug's exceptions too, without their headers.
+    @app.error_processor
+    def answer_apiflask_error(error: HTTPError) -> Response:
+        return _answer(_translate(error.status_code, detail=error.detail))
+
+    @app.errorhandler(ServiceError)
+    def answer_service_error(error: ServiceError) -> Response:
+        return _answer(error)
+
+    @app.errorhandler(HTTPException)
+    def answer_http_exception(error: HTTPException) -> Response:
+        return _answer(_translate(error.code or 500, headers=_allow_header(error)))
+
+    @app.errorhandler(Exception)
+    def answer_unforeseen(error: Exception) -> Response:
+        _log.error("unforeseen", request_id=g.request_id, exc_info=error)
+        return _answer(InternalError("The server failed; its log holds the request id."))
+
+    @app.after_request
+    def close_request(response: Response) -> Response:
+        seconds = time.perf_counter() - g.started
+        route = str(request.url_rule) if request.url_rule else "unmatched"
+        response.headers["X-Request-ID"] = g.request_id
+        code = g.facts.get("code", "ok")
+        runtime.metrics.request(route, response.status_code, code, seconds)
+        level = "error" if response.status_code == 500 else "info"
+        getattr(_log, "debug" if route in _PROBES else level)(
+            "request",
+            request_id=g.request_id,
+            route=route,
+            method=request.method,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 3),
+            **{"code": code, **g.facts},
+        )
+        return response
+
+
+def require_json_client(authenticator: Authenticator | None) -> None:
+    """Before a client's request: check its key, then that its body is declared as JSON."""
+    if authenticator is not None:
+        g.facts["key"] = authenticator.identify(
+            request.headers.get("Authorization"), request.headers.get("X-API-Key")
+        )
+    if request.method == "POST" and not request.is_json:
+        raise UnsupportedMediaType(_BY_STATUS[415][1])
+    _limit_chunked_body()
+
+
+def _limit_chunked_body() -> None:
+    """Werkzeug cuts a chunked body at the limit without a word; read one byte more to see it."""
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    if request.content_length is None:
+        request.max_content_length = limit + 1
+        if len(request.get_data()) > limit:
+            raise TooLarge(_BY_STATUS[413][1])
+
+
+def note(timing: Timing, **facts: Any) -> dict[str, str]:
+    """Keep what a request cost for its log line; return it as a Server-Timing header."""
+    queue, inference = timing.queue * 1000, timing.inference * 1000
+    g.facts |= facts | {
+        "queue_ms": round(queue, 3),
+        "inference_ms": round(inference, 3),
+        "batch_items": timing.batch_items,
+    }
+    return {"Server-Timing": f"queue;dur={queue:.1f}, inference;dur={inference:.1f}"}
+
+
+def _answer(error: ServiceError) -> Response:
+    g.facts["code"] = error.code
+    body: dict[str, Any] = {
+        "message": error.message,
+        "type": error.type,
+        "code": error.code,
+        "param": error.param,
+        "request_id": g.request_id,
+    }
+    if error.details is not None:
+        body["details"] = dict(error.details)
+    response = jsonify({"error": body})
+    response.status_code = error.status
+    response.headers.update(error.headers)
+    response.headers["x-should-retry"] = "true" if error.retryable else "false"
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _translate(
+    status: int, *, detail: Any = None, headers: dict[str, str] | None = None
+) -> ServiceError:
+    """Give a failure of Flask, Werkzeug or APIFlask its row of our table."""
+    if status not in _BY_STATUS:
+        return InternalError("The server failed; its log holds the request id.")
+    kind, message = _BY_STATUS[status]
+    param = None
+    problems: dict[str, list[str]] = (detail or {}).get("json", {})
+    if problems:
+        param = next(iter(problems)).partition(".")[0]
+        named = [f"{path}: {texts[0]}" for path, texts in problems.items()]
+        message = "; ".join(named[:_PROBLEMS_NAMED])
+    return kind(message, param=param, headers=headers)
+
+
+def _allow_header(error: HTTPException) -> dict[str, str]:
+    return {name: value for name, value in error.get_headers() if name == "Allow"}

@@ -1,0 +1,29 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Strict JSON: numbers that JSON lacks are neither read nor written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from flask.json.provider import JSONProvider
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+class StrictJSONProvider(JSONProvider):
+    """JSON of RFC 8259; anything else raises ValueError."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Serialise compactly, refusing NaN and infinity."""
+        return json.dumps(obj, allow_nan=False, separators=(",", ":"))
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Parse; too deep a nesting is a fault of the text, not of the server."""
+        try:
+            return json.loads(s, parse_constant=_refuse)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error

@@ -1,0 +1,110 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The surface of OpenAI's API: embeddings and models."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+from apiflask import APIBlueprint
+from flask import Response, jsonify
+
+from ..engines.base import FloatArray
+from ..errors import InvalidRequest, ModelNotFound
+from ..runtime import Runtime
+from ..types import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
+from ._docs import client
+from ._envelope import note
+
+
+def build(runtime: Runtime) -> APIBlueprint:
+    """Create the blueprint for one runtime."""
+    blueprint = APIBlueprint("openai", __name__, tag="OpenAI")
+    settings = runtime.settings
+    served_name = settings.service.served_name
+
+    def require_model(name: str) -> None:
+        if name != served_name:
+            raise ModelNotFound(
+                f"Model {name!r} is not served here; this service serves {served_name!r}.",
+                param="model",
+            )
+
+    def model() -> Model:
+        return Model(
+            id=served_name,
+            created=runtime.loaded_at,
+            owned_by=settings.model.source,
+            task=settings.service.task,
+            revision=settings.model.revision,
+            **runtime.task.describe(),
+        )
+
+    @blueprint.post("/v1/embeddings")
+    @blueprint.doc(
+        **client(
+            settings,
+            "Embed texts",
+            *(400, 401, 404, 413, 415, 500, 503, 504),
+            description="Texts beyond the model's token limit are cut there, as "
+            "sentence-transformers does; the header `X-Truncated-Inputs` tells how many were.",
+        )
+    )
+    @blueprint.input(EmbeddingsRequest, arg_name="body")
+    @blueprint.output(EmbeddingsResponse)
+    def embeddings(body: EmbeddingsRequest) -> Response:
+        require_model(body.model)
+        own = runtime.task.dimensions
+        if body.dimensions not in (None, own):
+            raise InvalidRequest(
+                f"The model gives {own} dimensions and cannot give {body.dimensions}.",
+                param="dimensions",
+            )
+        result, timing = runtime.run(body.texts)
+        encode = _base64 if body.encoding_format == "base64" else _floats
+        response = jsonify(
+            {
+                "object": "list",
+                "data": [
+                    {"object": "embedding", "index": index, "embedding": encode(vector)}
+                    for index, vector in enumerate(result.vectors)
+                ],
+                "model": served_name,
+                "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
+            }
+        )
+        response.headers.update(
+            note(
+                timing,
+                inputs=len(body.texts),
+                tokens=result.tokens,
+                truncated=result.truncated,
+            )
+        )
+        response.headers["X-Truncated-Inputs"] = str(result.truncated)
+        return response
+
+    @blueprint.get("/v1/models")
+    @blueprint.doc(**client(settings, "List the served model", 401, 503))
+    @blueprint.output(ModelList)
+    def models() -> ModelList:
+        return ModelList(data=[model()])
+
+    @blueprint.get("/v1/models/<path:name>")
+    @blueprint.doc(**client(settings, "Describe the served model", 401, 404, 503))
+    @blueprint.output(Model)
+    def one_model(name: str) -> Model:
+        require_model(name)
+        return model()
+
+    return blueprint
+
+
+def _floats(vector: FloatArray) -> list[float]:
+    floats: list[float] = vector.tolist()
+    return floats
+
+
+def _base64(vector: FloatArray) -> str:
+    return base64.b64encode(vector.astype(np.dtype("<f4")).tobytes()).decode("ascii")

@@ -1,0 +1,117 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus metrics; labels come from closed sets only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "model_server_requests",
+            "Requests answered; code is `ok` or the error code.",
+            ["route", "status", "code"],
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "model_server_request_seconds",
+            "Time from the start of a request to its answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._queue = Histogram(
+            "model_server_queue_seconds",
+            "Time from admission to the first computation.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._inference = Histogram(
+            "model_server_batch_seconds",
+            "Time to compute one batch.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batch = Histogram(
+            "model_server_batch_items",
+            "Inputs computed together.",
+            buckets=_ITEMS,
+            registry=registry,
+        )
+        self._tokens = Counter("model_server_tokens", "Tokens computed.", registry=registry)
+        self._truncated = Counter(
+            "model_server_truncated_inputs",
+            "Inputs cut at the model's token limit.",
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "model_server_dropped_inputs",
+            "Inputs thrown away before computation.",
+            ["reason"],
+            registry=registry,
+        )
+        self._model = Info("model_server_model", "What is served.", registry=registry)
+        self._ready = Gauge(
+            "model_server_ready", "1 when loaded and the canary passed.", registry=registry
+        )
+        self._queued = Gauge(
+            "model_server_queued_tokens", "Tokens that wait for computation.", registry=registry
+        )
+
+    def request(self, route: str, status: int, code: str, seconds: float) -> None:
+        """Count one answered request."""
+        self._requests.labels(route, str(status), code).inc()
+        self._latency.labels(route).observe(seconds)
+
+    def queued(self, seconds: float) -> None:
+        """Record how long one request waited for its first batch."""
+        self._queue.observe(seconds)
+
+    def batch(self, items: int, tokens: int, seconds: float) -> None:
+        """Record one computed batch."""
+        self._batch.observe(items)
+        self._tokens.inc(tokens)
+        self._inference.observe(seconds)
+
+    def truncated(self, inputs: int) -> None:
+        """Count inputs that were cut."""
+        self._truncated.inc(inputs)
+
+    def dropped(self, reason: str, items: int) -> None:
+        """Count inputs thrown away; reason is `cancelled` or `expired`."""
+        self._dropped.labels(reason).inc(items)
+
+    def describe(self, labels: dict[str, str]) -> None:
+        """Publish what is served."""
+        self._model.info(labels)
+
+    def watch(self, ready: Callable[[], bool], queued_tokens: Callable[[], int]) -> None:
+        """Read readiness and queue length when the metrics are collected."""
+        self._ready.set_function(lambda: float(ready()))
+        self._queued.set_function(lambda: float(queued_tokens()))
+
+    def render(self) -> bytes:
+        """Return the text exposition."""
+        return generate_latest(self.registry)

@@ -1,0 +1,54 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a task is.
+
+`prepare` and `finish` run in the request's thread; `compute` runs in the batcher's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ..batching import Sized
+
+RequestT = TypeVar("RequestT")
+ItemT = TypeVar("ItemT", bound=Sized)
+RowT = TypeVar("RowT")
+ResultT = TypeVar("ResultT")
+
+
+class Task(ABC, Generic[RequestT, ItemT, RowT, ResultT]):
+    """One use of a loaded model."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def prepare(self, request: RequestT) -> list[ItemT]:
+        """Turn a request into items, one for each input."""
+
+    @abstractmethod
+    def compute(self, items: Sequence[ItemT]) -> list[RowT]:
+        """Run the engine on items of any requests; row i answers item i."""
+
+    @abstractmethod
+    def finish(self, items: Sequence[ItemT], rows: Sequence[RowT]) -> ResultT:
+        """Join the rows of one request into its result."""
+
+    @abstractmethod
+    def warm_up(self, max_batch_tokens: int) -> None:
+        """Compute the smallest and the largest planned batch, so that no request pays for it."""
+
+    @property
+    @abstractmethod
+    def canary(self) -> RequestT:
+        """A fixed request that must succeed before the service is ready."""
+
+    @abstractmethod
+    def verify(self, result: ResultT) -> None:
+        """Raise EngineStartFailed when the canary's result cannot be right."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Public facts of the model for this task."""

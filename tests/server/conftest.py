@@ -1,0 +1,52 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for the tests of the model server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+HERE = Path(__file__).resolve().parent
+SERVER = HERE.parents[1] / "files" / "model_server"
+sys.path[:0] = [str(SERVER), str(HERE), str(HERE / "models")]
+
+from fakes import FakeEngine  # noqa: E402
+from support import Service  # noqa: E402
+
+# Tests read log lines by capture_logs; printed tracebacks would only cost time.
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[])
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """A snapshot without weights: the fake engine needs none."""
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    """The fake engine of the service under test."""
+    return FakeEngine()
+
+
+@pytest.fixture
+def unloaded(engine: FakeEngine, snapshot: Path) -> Iterator[Service]:
+    """A service whose model is not loaded yet."""
+    service = Service(engine, snapshot)
+    yield service
+    engine.unblock()
+    service.runtime.stop(timeout=5)
+
+
+@pytest.fixture
+def service(unloaded: Service) -> Service:
+    """A ready service."""
+    return unloaded.load()
