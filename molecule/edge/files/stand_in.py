@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import socketserver
 import sys
-import time
 from http.server import BaseHTTPRequestHandler
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answer with the request's method, path and headers as JSON; ``X-Answer`` asks for a status."""
+    """Answer with the request as JSON; ``X-Answer`` asks for a status."""
 
     protocol_version = "HTTP/1.1"
 
@@ -25,7 +24,6 @@ class Echo(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         seen = {"method": self.command, "path": self.path, "headers": dict(self.headers.items())}
         body = json.dumps(seen).encode()
-        time.sleep(float(self.headers.get("X-Wait", 0)))
         self.send_response(int(self.headers.get("X-Answer", 200)))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
