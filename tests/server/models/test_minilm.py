@@ -12,15 +12,17 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from gunicorn_process import Gunicorn
 from support import settings_content
 from texts import COUNT, LONG, texts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 pytestmark = pytest.mark.models
 
@@ -32,6 +34,9 @@ Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 @pytest.fixture(scope="module")
 def reference(minilm: Path) -> SentenceTransformer:
+    # Imported here: the fast tests collect this file in an environment without torch.
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
 
 
