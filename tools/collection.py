@@ -30,12 +30,12 @@ def link() -> Path:
     return COLLECTIONS
 
 
-def build() -> Path:
+def build(folder: Path = BUILD) -> Path:
     """Build the tarball that users install, and return its path."""
-    shutil.rmtree(BUILD, ignore_errors=True)
-    command = [binary("dev", "ansible-galaxy"), "collection", "build", "--output-path", str(BUILD)]
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [binary("dev", "ansible-galaxy"), "collection", "build", "--output-path", str(folder)]
     run(command, log="collection-build")
-    return next(BUILD.glob(f"{NAMESPACE}-{NAME}-*.tar.gz"))
+    return next(folder.glob(f"{NAMESPACE}-{NAME}-*.tar.gz"))
 
 
 def install() -> Path:

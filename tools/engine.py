@@ -129,11 +129,11 @@ def wait_for_boot(container: str) -> None:
         command = ["docker", "exec", container, "systemctl", "is-system-running"]
         state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         if state in {"running", "degraded"}:
+            # systemd leaves this to the host in a container; without it, credentials reach no unit.
+            docker("exec", container, "mount", "--make-rshared", "/")
             return
         time.sleep(0.5)
-    raise Failure(
-        f"systemd in the container {container} is '{state}' after 60 s; see 'docker logs {container}'"
-    )
+    raise Failure(f"systemd in {container} is '{state}' after 60 s; see 'docker logs {container}'")
 
 
 def _packaged(name: str) -> bool:

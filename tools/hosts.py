@@ -60,13 +60,15 @@ def start(host: Host) -> None:
     flags = [f"--hostname={host.hostname or host.name}", *run_flags()]
     flags += [f"--volume={volume}" for volume in host.volumes]
     flags += [f"--env={name}={value}" for name, value in host.environment.items()]
-    first, *others = host.networks
-    flags += [f"--network={first.name}", *_attach("--network-alias", first)]
+    for network in host.networks[:1]:
+        flags += [f"--network={network.name}", *_attach("--network-alias", network)]
     if not host.command:
         flags += SYSTEMD_FLAGS
     log = f"host-{host.name}"
-    docker("run", "--detach", f"--name={host.name}", *flags, host.image, *host.command.split(), log=log)
-    for network in others:
+    docker(
+        "run", "--detach", f"--name={host.name}", *flags, host.image, *host.command.split(), log=log
+    )
+    for network in host.networks[1:]:
         docker("network", "connect", *_attach("--alias", network), network.name, host.name, log=log)
     if not host.command:
         wait_for_boot(host.name)

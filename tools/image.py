@@ -85,8 +85,9 @@ def _exists(image: str) -> bool:
 def _digest(name: str) -> str:
     recipe = hashlib.sha256(repr((SUITES, MIRROR, PACKAGES, HOOKS, CHANGES)).encode())
     if name == BAKED:
-        role = ROOT / "roles" / "python_env"
+        role, plugins = ROOT / "roles" / "python_env", ROOT / "plugins"
         sources = [*role.rglob("*"), *LOCKS.glob("*.txt"), BAKE_PLAYBOOK]
+        sources += [*plugins.glob("modules/python_env*.py"), *plugins.glob("*/_environment.py")]
         for path in sorted(path for path in sources if path.is_file()):
             recipe.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return recipe.hexdigest()[:12]
@@ -97,8 +98,9 @@ def _build(suite: str, image: str) -> None:
         install("mmdebstrap", "debian-archive-keyring")
     if os.geteuid() != 0:
         raise Failure("host images are built by root (mmdebstrap --mode=root)")
-    with tempfile.TemporaryDirectory(prefix="modelops-image-") as folder, step(
-        f"Build the host image {tag(suite)} from distribution packages"
+    with (
+        tempfile.TemporaryDirectory(prefix="modelops-image-") as folder,
+        step(f"Build the host image {tag(suite)} from distribution packages"),
     ):
         archive = str(Path(folder, "root.tar"))
         command = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={KEYRING}"]

@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Run a playbook and show it compactly: one line for each task that changed something or was long."""
+"""Run a playbook and show it compactly: a line for each task that changed something or was long."""
 
 from __future__ import annotations
 
@@ -72,15 +72,18 @@ def play(command: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
 
     threading.Thread(target=watch, daemon=True).start()
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as output, subprocess.Popen(
-        list(command),
-        cwd=ROOT,
-        env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with (
+        log.open("w", encoding="utf-8") as output,
+        subprocess.Popen(
+            list(command),
+            cwd=ROOT,
+            env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in process.stdout:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
+from pathlib import Path
 
 from . import collection, engine, image, venv
 from .machine import write_variables
-from .paths import CACHE, LOGS, ROOT, binary
-from .report import Failure, main, run, say, show, step
+from .paths import CACHE, ROOT, binary
+from .report import Failure, main, run, show, step
 
 SHARED = ROOT / "molecule" / "shared"
 
@@ -42,10 +42,10 @@ def prepare(scenarios: list[str]) -> None:
         collection.install()
 
 
-def run_one(name: str) -> bool:
-    """Run one scenario from nothing to nothing; return whether it passed."""
+def run_one(name: str) -> None:
+    """Run one scenario from nothing to nothing; raise ``Failure`` if it does not pass."""
     environment = {
-        "PATH": f"{binary('dev', '')}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(binary('dev', 'python')).parent}{os.pathsep}{os.environ['PATH']}",
         "ANSIBLE_COLLECTIONS_PATH": str(collection.INSTALLED),
         "MODELOPS_MACHINE": str(write_variables(CACHE / "machine.json")),
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
@@ -53,26 +53,21 @@ def run_one(name: str) -> bool:
         "PY_COLORS": "0",
     }
     command = [binary("dev", "molecule"), "--base-config", str(SHARED / "base.yml"), "test"]
-    log = f"molecule-{name}"
-    try:
-        with step(f"Scenario {name}"):
-            run([*command, "--scenario-name", name], log=log, env=environment)
-    except Failure as failure:
-        show(f"{failure}")
-        return False
-    return True
+    run([*command, "--scenario-name", name], log=f"molecule-{name}", env=environment)
 
 
-def run_all(scenarios: list[str]) -> bool:
-    """Run scenarios one after the other and close with one line; return whether all passed."""
-    begun = time.monotonic()
-    results = {name: run_one(name) for name in scenarios}
-    failed = sorted(name for name, passed in results.items() if not passed)
-    for name in failed:
-        say(f"scenario {name} failed: {LOGS / f'molecule-{name}.log'}")
-    say(f"scenarios took {time.monotonic() - begun:.0f} s")
-    show(f"scenarios: {len(results) - len(failed)} passed, {len(failed)} failed")
-    return not failed
+def run_all(chosen: list[str]) -> list[str]:
+    """Run scenarios one after the other, and return the names of those that failed."""
+    failed = []
+    for name in chosen:
+        try:
+            with step(f"Scenario {name}"):
+                run_one(name)
+        except Failure as failure:
+            show(str(failure))
+            failed.append(name)
+    show(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
+    return failed
 
 
 def _command_line() -> int | None:
@@ -83,7 +78,7 @@ def _command_line() -> int | None:
     venv.ensure("dev")
     with engine.running():
         prepare(chosen)
-        return 0 if run_all(chosen) else 1
+        return 1 if run_all(chosen) else 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,16 @@ from ._errors import ModelError
 from ._files import list_tree
 from ._manifest import safe_path
 
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+# gzip and bz2 report broken data as OSError, zipfile an unknown method as NotImplementedError.
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
 
 
 class Tree(Protocol):

@@ -48,7 +48,7 @@ def _control_groups(base: Path) -> Iterator[Path]:
     """Yield the folders of the groups that this process is in, and those above them."""
     mounts = base / "sys/fs/cgroup"
     for line in _read(base / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+        controllers, path = line.split(":", 2)[1:]
         if not controllers:
             roots = [mounts, mounts / "unified"]
         elif {"memory", "cpu"} & set(controllers.split(",")):
@@ -58,18 +58,21 @@ def _control_groups(base: Path) -> Iterator[Path]:
         for mount in roots:
             # In a container the path may not exist below the mount, but the mount itself does.
             group = mount / path.lstrip("/")
-            yield from (folder for folder in (group, *group.parents) if mount in (folder, *folder.parents))
+            for folder in (group, *group.parents):
+                if mount == folder or mount in folder.parents:
+                    yield folder
 
 
 def _memory_limits(group: Path) -> Iterator[int]:
     for name in ("memory.max", "memory.limit_in_bytes"):
         content = _read(group / name).strip()
-        if content.isdigit():  # version 2 writes "max" for no limit, version 1 a number beyond any memory
+        # No limit: version 2 writes "max", version 1 a number beyond any memory.
+        if content.isdigit():
             yield int(content)
 
 
 def _cpu_shares(group: Path) -> Iterator[float]:
-    quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+    quota, period = (_read(group / "cpu.max").split() + ["", ""])[:2]
     if not quota:
         quota = _read(group / "cpu.cfs_quota_us").strip()
         period = _read(group / "cpu.cfs_period_us").strip()

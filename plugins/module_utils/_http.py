@@ -10,7 +10,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, IncompleteRead
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -52,7 +52,7 @@ class Document:
     """A small answer: ``url`` is where it came from in the end."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
     def json(self) -> Any:
@@ -130,7 +130,10 @@ class HttpClient:
                 "list was expected. Check the endpoint.",
                 "listing_invalid",
             )
-        return Document(response.url, dict(response.headers.items()), body)
+        announced = _number(response.headers.get("Content-Length"))
+        if announced is not None and len(body) < announced:
+            raise _unreachable(url, response.url, IncompleteRead(body, announced - len(body)))
+        return Document(response.url, response.headers, body)
 
     def _open(self, url: str, headers: Mapping[str, str]) -> Any:
         """Follow redirects by hand, so that the credentials of one host never reach another."""
@@ -224,7 +227,7 @@ def _refused(asked: str, final: str, error: HTTPError) -> Exception:
         return TransientError(f"{what} Try again later or use another endpoint.", wish, **details)
     if status in (401, 403):
         return ModelError(
-            f"{what} Check the token and its rights, and that the host may be reached from here.",
+            f"{what} Check id and revision, the token and its rights, and the way to that host.",
             "access_denied",
             **details,
         )

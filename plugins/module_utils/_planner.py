@@ -14,9 +14,10 @@ Formulas and where they come from:
   alive are a block's residual, Q, K, V, attention output and both sides of its feed-forward part;
   1.5 is the allocator's share. Measured with torch 2.13 (SDPA attention, 8,192 tokens, growth of
   the peak): 384 hidden 207 MiB against 259 planned, 768: 514 / 502, 1,024: 393 / 664;
-* Python, torch 2.13, transformers 5.23, Flask and the kernels of MKL: 400 MiB measured, 512 planned.
+* Python, torch 2.13, transformers 5.23, Flask, MKL's kernels: 400 MiB measured, 512 planned.
 
-The sum gets a margin of 25 %, so that it stays below MemoryHigh, which is 90 % of MemoryMax.
+The sum gets a margin of 25 %, so that it stays below MemoryHigh, which is 90 % of MemoryMax. In a
+control group all-MiniLM-L6-v2 reached 629 MiB at full batches, without HTTP, of 1,408 planned.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from ._errors import ModelError
 from ._host import Host
@@ -38,8 +39,9 @@ STEP_BYTES = 64 * MIB
 # What stays for the system, Nginx and the page cache.
 RESERVE_BYTES, RESERVE_SHARE = 256 * MIB, 0.1
 # Floating point operations per second and thread that a modest host reaches in float32; 42 to 80
-# thousand million were measured on one core with AVX-512.
-THREAD_FLOPS = 25e9
+# thousand million were measured on one core with AVX-512, and 7 beside busy neighbours. A timeout
+# is as patient as those demand.
+THREAD_FLOPS, PATIENCE = 25e9, 3
 BATCH_TOKENS, BATCH_SECONDS = 8192, 10
 QUEUE_BATCHES, QUEUE_SECONDS = 8, 300
 INPUTS = 256
@@ -47,7 +49,7 @@ TIMEOUT_SECONDS = (30, 600)
 # Importing torch and transformers took 5 s on an idle host and 60 s on a loaded one; a slow disk
 # or a network volume reads 20 MB/s.
 START_SECONDS, READ_BYTES_PER_SECOND = 120, 20_000_000
-# English has about 4 characters in a token, and JSON may write each as \uXXXX; 8 for what surrounds.
+# English has about 4 characters in a token, JSON may write each as \uXXXX; 8 for the rest.
 BYTES_PER_TOKEN = 4 * 6 + 8
 # The server's default for requests in work at once.
 REQUESTS_IN_FLIGHT = 56
@@ -66,10 +68,10 @@ Plan = dict[str, dict[str, Union[int, str]]]
 class Wishes:
     """What the user set; None: the plan decides. Sizes in bytes, ``timeout`` in seconds."""
 
-    memory: Optional[int] = None
-    cpus: Optional[float] = None
-    body: Optional[int] = None
-    timeout: Optional[int] = None
+    memory: int | None = None
+    cpus: float | None = None
+    body: int | None = None
+    timeout: int | None = None
     precision: str = "auto"
 
 
@@ -110,9 +112,9 @@ class _Planner:
         self.model, self.host, self.wishes = model, host, wishes
         self._plan: Plan = {}
         self.hidden, self.layers, self.vocabulary = (
-            int(model.get(key, default)) for key, default in _SHAPE.items()
+            self._stated(key, default) for key, default in _SHAPE.items()
         )
-        self.intermediate = int(model.get("intermediate_size", 4 * self.hidden))
+        self.intermediate = self._stated("intermediate_size", 4 * self.hidden)
 
     def plan(self) -> Plan:
         """Decide in the order in which the numbers need each other."""
@@ -127,6 +129,18 @@ class _Planner:
         self._decide_requests(batch, tokens_per_second)
         return self._plan
 
+    def _stated(self, key: str, default: int = 0) -> int:
+        """Return a number that the model states, which in a lock may have been written by hand."""
+        value = self.model.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise ModelError(
+                f"The model's {key} is {value!r}, which is no number; make the lock again.",
+                "invalid_lock",
+            )
+        return int(value)
+
     def _note(self, key: str, value: int | str, reason: str) -> None:
         self._plan[key] = {"value": value, "reason": reason}
 
@@ -140,9 +154,9 @@ class _Planner:
         return dtype
 
     def _decide_weights(self) -> int:
-        stored = int(self.model.get("weights_bytes", 0))
+        stored = self._stated("weights_bytes")
         width = DTYPE_BYTES[self.dtype]
-        parameters = int(self.model.get("parameters", 0))
+        parameters = self._stated("parameters")
         if parameters:
             weights = parameters * width
             self._note("parameters", parameters, "The headers of the safetensors files state it.")
@@ -153,7 +167,8 @@ class _Planner:
             else:
                 known = self.model.get("weights_dtype", self.model.get("torch_dtype"))
                 stored_width = DTYPE_BYTES.get(str(known), 2)
-                source = f"files in {known if known in DTYPE_BYTES else 'an unknown dtype, as 16 bits'}"
+                shown = known if known in DTYPE_BYTES else "an unknown dtype, as 16 bits"
+                source = f"files in {shown}"
             parameters = round(stored / stored_width)
             weights = parameters * width
             self._note("parameters", parameters, f"Reckoned from {stored:,} bytes of {source}.")
@@ -170,20 +185,24 @@ class _Planner:
                 "invalid_option",
             )
         threads = max(1, int(self.host.cpus if wished is None else wished))
-        given = f"the host has {self.host.cpus}" if wished is None else f"resources.cpus is {wished:g}"
-        self._note("threads", threads, f"One compute thread for each whole CPU: {given}.")
+        source = f"the host has {self.host.cpus}"
+        if wished is not None:
+            source = f"resources.cpus is {wished:g}"
+        self._note("threads", threads, f"One compute thread for each whole CPU: {source}.")
         tasks = SERVER_TASKS + CPU_TASKS * self.host.cpus
-        reason = f"{SERVER_TASKS} for the server's threads, {CPU_TASKS} per CPU for the libraries' pools."
+        reason = (
+            f"{SERVER_TASKS} for the server, {CPU_TASKS} per CPU for the pools of the libraries."
+        )
         self._note("tasks_max", tasks, reason)
         return threads
 
     def _decide_max_tokens(self) -> int:
         limits = {
-            "max_seq_length of sentence_bert_config.json": self.model.get("max_seq_length"),
-            "model_max_length of tokenizer_config.json": self.model.get("model_max_length"),
+            "max_seq_length of sentence_bert_config.json": self._stated("max_seq_length"),
+            "model_max_length of tokenizer_config.json": self._stated("model_max_length"),
             "max_position_embeddings of config.json": self._usable_positions(),
         }
-        known = {name: int(limit) for name, limit in limits.items() if limit}
+        known = {name: limit for name, limit in limits.items() if limit}
         if not known:
             self._note("max_tokens", DEFAULT_MAX_TOKENS, "The model states no limit of its own.")
             return DEFAULT_MAX_TOKENS
@@ -191,12 +210,11 @@ class _Planner:
         self._note("max_tokens", known[name], f"The smallest limit that the model states: {name}.")
         return known[name]
 
-    def _usable_positions(self) -> int | None:
-        positions = self.model.get("max_position_embeddings")
-        if not positions:
-            return None
-        offset = self.model.get("model_type") in _OFFSET_POSITIONS
-        return int(positions) - (int(self.model.get("pad_token_id", 1)) + 1 if offset else 0)
+    def _usable_positions(self) -> int:
+        positions = self._stated("max_position_embeddings")
+        if self.model.get("model_type") in _OFFSET_POSITIONS:
+            return max(0, positions - self._stated("pad_token_id", 1) - 1)
+        return positions
 
     def _tokens_per_second(self) -> float:
         parameters = int(self._plan["parameters"]["value"])
@@ -206,7 +224,7 @@ class _Planner:
         return self.threads * THREAD_FLOPS / (2 * computed)
 
     def _wished_batch(self, tokens_per_second: float) -> int:
-        quick = 2 ** int(math.log2(max(1.0, tokens_per_second * BATCH_SECONDS)))
+        quick = 1 << int(math.log2(max(1.0, tokens_per_second * BATCH_SECONDS)))
         return max(self.max_tokens, min(BATCH_TOKENS, quick))
 
     def _decide_memory(self, batch: int) -> int:
@@ -231,7 +249,9 @@ class _Planner:
         self._note("max_batch_tokens", batch, f"The tokens of one batch, {why}.")
         memory = needed if wished is None else wished
         parts = f"({self._parts(batch)}) + {MARGIN - 1:.0%}"
-        reason = f"{parts}." if wished is None else f"resources.memory sets it; {_mib(needed)} is needed: {parts}."
+        reason = f"{parts}."
+        if wished is not None:
+            reason = f"resources.memory sets it; {_mib(needed)} is needed: {parts}."
         self._note("memory_max_bytes", memory, reason)
         self._note(
             "memory_high_bytes",
@@ -257,7 +277,8 @@ class _Planner:
     def _parts(self, batch: int) -> str:
         return (
             f"weights {_mib(self.weights)} + Python and torch {_mib(RUNTIME_BYTES)} + "
-            f"a batch of {batch} tokens {_mib(self._activations(batch))} + requests {_mib(self._in_flight())}"
+            f"a batch of {batch} tokens {_mib(self._activations(batch))} + "
+            f"requests {_mib(self._in_flight())}"
         )
 
     def _refusal(self, batch: int, allowed: int) -> ModelError:
@@ -269,19 +290,20 @@ class _Planner:
         halved = self._needed(batch) - MARGIN * self.weights / 2 <= allowed
         smaller = ", set engine.precision to bfloat16" if self.dtype == "float32" and halved else ""
         return ModelError(
-            f"The model needs {_mib(self._needed(batch))} of memory ({self._parts(batch)}, with a margin of "
-            f"{MARGIN - 1:.0%}), but {limit}: {remedy}{smaller}, or choose a smaller model.",
+            f"The model needs {_mib(self._needed(batch))} of memory ({self._parts(batch)}, with a "
+            f"margin of {MARGIN - 1:.0%}), but {limit}: {remedy}{smaller}, or choose a smaller "
+            "model.",
             "insufficient_memory",
             needed_bytes=self._needed(batch),
             allowed_bytes=allowed,
         )
 
     def _decide_load(self) -> None:
-        read = int(self.model.get("weights_bytes", 0)) / READ_BYTES_PER_SECOND
+        read = self._stated("weights_bytes") / READ_BYTES_PER_SECOND
         self._note(
             "load_timeout_seconds",
             _tens(START_SECONDS + read),
-            f"{START_SECONDS} s to import the libraries, and the weights at 20 MB/s from a slow disk.",
+            f"{START_SECONDS} s to import the libraries, and the weights at 20 MB/s, a slow disk.",
         )
 
     def _decide_requests(self, batch: int, tokens_per_second: float) -> None:
@@ -290,24 +312,31 @@ class _Planner:
         self._note(
             "max_queue_tokens",
             queue,
-            f"{QUEUE_BATCHES} batches or one full request, but no more than {QUEUE_SECONDS} s of work.",
+            f"{QUEUE_BATCHES} batches or one full request, but at most {QUEUE_SECONDS} s of work.",
         )
         inputs = max(1, min(INPUTS, queue // self.max_tokens))
         self._note(
-            "inputs_per_request", inputs, f"A request of the longest texts must fit in the queue, {INPUTS} at most."
+            "inputs_per_request",
+            inputs,
+            f"A request of the longest texts must fit in the queue, {INPUTS} at most.",
         )
         if self.wishes.timeout is not None:
-            self._note("request_timeout_seconds", self.wishes.timeout, "The declaration sets it as limits.timeout.")
+            reason = "The declaration sets it as limits.timeout."
+            self._note("request_timeout_seconds", self.wishes.timeout, reason)
         else:
             low, high = TIMEOUT_SECONDS
-            seconds = min(high, max(low, _tens((queue + batch) / tokens_per_second)))
-            reason = f"A full queue and the running batch at {tokens_per_second:,.0f} tokens/s, {low} to {high} s."
+            work = (queue + batch) / tokens_per_second
+            seconds = min(high, max(low, _tens(PATIENCE * work)))
+            reason = (
+                f"{PATIENCE} times a full queue and the running batch at {tokens_per_second:,.0f} "
+                f"tokens/s, {low} to {high} s."
+            )
             self._note("request_timeout_seconds", seconds, reason)
         if self.wishes.body is not None:
             self._note("body_bytes", self.wishes.body, "The declaration sets it as limits.body.")
         else:
             body = math.ceil(inputs * self.max_tokens * BYTES_PER_TOKEN / MIB) * MIB
-            reason = f"{inputs} inputs of {self.max_tokens} tokens, {BYTES_PER_TOKEN} bytes each, in whole MiB."
+            reason = f"{inputs} inputs of {self.max_tokens} tokens of {BYTES_PER_TOKEN} bytes."
             self._note("body_bytes", body, reason)
 
 

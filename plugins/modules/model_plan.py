@@ -10,10 +10,9 @@ module: model_plan
 short_description: Derive the limits of a service from its model and its host
 version_added: 0.1.0
 description:
-  - Reads what a model says about itself and what the host has, and returns the numbers that a service
-    of this model needs on this host, each with its reason.
-  - Refuses, with the code RV(ignore:insufficient_memory), a model that does not fit. Limits are never
-    raised beyond what the host has.
+  - Reads what a model says about itself and what the host has, and returns the numbers that a
+    service of this model needs on this host, each with its reason.
+  - Refuses a model that does not fit; limits are never raised beyond what the host has.
   - The same model on the same host gives the same plan, whether its service runs or not.
 author:
   - The modelops.serving contributors (@modelops)
@@ -31,8 +30,8 @@ options:
   lock:
     description:
       - The lock of the model, as M(modelops.serving.model_lock) makes it.
-      - In check mode, where neither the folder of O(snapshot) nor a lock exists, the plan is the one
-        of a small model, and a warning says so.
+      - In check mode, where there is neither the folder of O(snapshot) nor a lock, the plan is that
+        of a small model, and RV(estimated) says so.
     type: dict
   task:
     description: What the model is used for.
@@ -78,8 +77,8 @@ options:
   cpus:
     description:
       - The number of CPUs to plan with.
-      - By default those that the process may run on, or the quota of the control group, whichever is
-        less.
+      - By default those that the process may run on, or the quota of the control group, whichever
+        is less.
     type: int
 seealso:
   - module: modelops.serving.model_lock
@@ -150,6 +149,11 @@ plan:
     threads:
       value: 2
       reason: "One compute thread for each whole CPU: the host has 2."
+estimated:
+  description: Whether the plan is that of a small model, since in check mode there is no model yet.
+  type: bool
+  returned: success
+  sample: false
 host:
   description: What was planned with.
   type: dict
@@ -170,22 +174,34 @@ code:
   sample: insufficient_memory
 """
 
+import math
 import os
 from dataclasses import asdict, replace
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
-from ansible_collections.modelops.serving.plugins.module_utils._fields import number_or_auto, size_or_auto
+from ansible_collections.modelops.serving.plugins.module_utils._fields import (
+    number_or_auto,
+    size_or_auto,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._host import read_host
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
-from ansible_collections.modelops.serving.plugins.module_utils._metadata import describe, folder_files
-from ansible_collections.modelops.serving.plugins.module_utils._model_files import check_files
+from ansible_collections.modelops.serving.plugins.module_utils._metadata import (
+    describe,
+    folder_files,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._model_files import (
+    check_files,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
 from ansible_collections.modelops.serving.plugins.module_utils._planner import (
     Wishes,
     check_weights,
     make_plan,
 )
+
+# What check mode plans with where the real run would fetch a model that nobody has described yet.
+SMALL_MODEL = {"hidden_size": 384, "num_hidden_layers": 6, "weights_bytes": 0}
 
 
 def describe_model(module):
@@ -199,11 +215,13 @@ def describe_model(module):
         sizes = {item.path: item.size for item in manifest.files}
         name, model = manifest.id, {**describe(sizes, lambda path, length: None), **manifest.model}
     elif snapshot and module.check_mode:
-        module.warn(f"{snapshot} does not exist yet and there is no lock: the plan is that of a small model.")
-        return {"hidden_size": 384, "num_hidden_layers": 6, "weights_bytes": 0}
+        module.warn(
+            f"{snapshot} does not exist yet, and there is no lock: a small model is planned."
+        )
+        return SMALL_MODEL
     else:
         raise ModelError(
-            f"There is no model at {snapshot or 'snapshot'}, and no lock. Fetch the model first, or give its lock.",
+            f"There is no folder {snapshot}, and no lock. Fetch the model first, or give its lock.",
             "model_incomplete",
         )
     check_files(sizes, name)
@@ -211,37 +229,38 @@ def describe_model(module):
     return model
 
 
-def wished(option, value, field, kind):
-    """Return ``value`` as ``kind``, or None where it says auto; ``field`` checks its form."""
+def number(text):
+    """Check a number above zero, or auto, that came as text."""
     try:
-        checked = field.check(value)
-    except ValueError as error:
-        raise ModelError(f"{option} is '{value}': {error}.", "invalid_option") from None
-    return None if checked == "auto" else kind(checked)
-
-
-def number(value):
-    """Return the number that a text holds; any other text stays what it is."""
-    try:
-        return float(value)
+        return number_or_auto().check(float(text))
     except ValueError:
-        return value
+        return number_or_auto().check(text)
+
+
+def wished(option, text, check, kind):
+    """Return what ``check`` makes of ``text``, as ``kind``, or None where it says auto."""
+    try:
+        checked = check(text)
+    except ValueError as error:
+        raise ModelError(f"{option} is '{text}': {error}.", "invalid_option") from None
+    return None if checked == "auto" else kind(checked)
 
 
 def work(module):
     params = module.params
-    resources, limits = params["resources"], params["limits"]
+    resources, limits, size = params["resources"], params["limits"], size_or_auto().check
     wishes = Wishes(
-        memory=wished("resources.memory", resources["memory"], size_or_auto(), int),
-        cpus=wished("resources.cpus", number(resources["cpus"]), number_or_auto(), float),
-        body=wished("limits.body", limits["body"], size_or_auto(), int),
-        timeout=wished("limits.timeout", number(limits["timeout"]), number_or_auto(), int),
+        memory=wished("resources.memory", resources["memory"], size, int),
+        cpus=wished("resources.cpus", resources["cpus"], number, float),
+        body=wished("limits.body", limits["body"], size, int),
+        timeout=wished("limits.timeout", limits["timeout"], number, math.ceil),
         precision=params["precision"],
     )
     given = {key: params[key] for key in ("memory_bytes", "cpus") if params[key] is not None}
     host = replace(read_host(), **given)
-    plan = make_plan(describe_model(module), host, wishes)
-    return {"changed": False, "plan": plan, "host": asdict(host)}
+    model = describe_model(module)
+    plan = make_plan(model, host, wishes)
+    return {"changed": False, "plan": plan, "host": asdict(host), "estimated": model is SMALL_MODEL}
 
 
 def main():
@@ -266,7 +285,8 @@ def main():
         "memory_bytes": {"type": "int"},
         "cpus": {"type": "int"},
     }
-    module = AnsibleModule(arguments, supports_check_mode=True, required_one_of=[("snapshot", "lock")])
+    sources = [("snapshot", "lock")]
+    module = AnsibleModule(arguments, supports_check_mode=True, required_one_of=sources)
     run_module(module, work)
 
 

@@ -33,7 +33,7 @@ def safetensors(**tensors):
 
 
 def described(folder, **files):
-    """Describe a folder with these files; ``__`` in a name stands for a slash, ``_json`` for .json."""
+    """Describe a folder with these files; in names ``_json`` stands for .json, and so on."""
     for name, content in files.items():
         path = folder / name.replace("__", "/").replace("_json", ".json").replace(
             "_safetensors", ".safetensors"

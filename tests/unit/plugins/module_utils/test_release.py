@@ -116,9 +116,9 @@ def test_packing_is_stable_and_leaves_byte_code_out(tmp_path):
     (tmp_path / "package" / "__pycache__").mkdir(parents=True)
     (tmp_path / "package" / "a.py").write_text("a = 1\n")
     (tmp_path / "package" / "__pycache__" / "a.pyc").write_bytes(b"junk")
-    first = pack(str(tmp_path))
+    first = pack(str(tmp_path / "package"))
     os.utime(tmp_path / "package" / "a.py", (0, 0))
-    assert pack(str(tmp_path)) == first
+    assert pack(str(tmp_path / "package")) == first
     assert unpack(first) == {"package/a.py": b"a = 1\n"}
 
 

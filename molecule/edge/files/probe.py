@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Look at the edge of a host from outside; print each check that fails, then exit with 1.
+
+Usage: probe.py; it needs /root/signed.pem and /root/issued.pem, the roots of both services.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+SIGNED, ISSUED = "signed.example.test", "issued.example.test"
+ROOTS = {SIGNED: "/root/signed.pem", ISSUED: "/root/issued.pem"}
+failures: list[str] = []
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error in the service's form; empty if the body has another."""
+        try:
+            error = json.loads(self.body)["error"]
+        except (ValueError, KeyError):
+            return {}
+        return error if set(error) == {"message", "type", "code", "param", "request_id"} else {}
+
+
+def check(what: str, holds: bool, seen: object = "") -> None:
+    """Note a failure."""
+    if not holds:
+        failures.append(f"{what}: {seen!r}")
+
+
+def ask(
+    method: str, path: str, domain: str = SIGNED, body: bytes | None = None, **headers: str
+) -> Answer:
+    """Send one request over HTTPS; the chain and the name are verified."""
+    context = ssl.create_default_context(cafile=ROOTS[domain])
+    connection = http.client.HTTPSConnection(domain, timeout=20, context=context)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body=body, headers=sent)
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())
+
+
+def ask_plainly(path: str, host: str = SIGNED) -> Answer:
+    """Send one request over HTTP."""
+    connection = http.client.HTTPConnection(SIGNED, 80, timeout=10)
+    connection.request("GET", path, headers={"Host": host})
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())
+
+
+def handshake(name: str, *flags: str) -> str:
+    """Return what openssl says about a handshake for ``name``, or for none if it is empty."""
+    names = ["-servername", name] if name else ["-noservername"]
+    command = ["openssl", "s_client", "-connect", f"{SIGNED}:443", *names, *flags]
+    done = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=20)
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+def reachable(port: int) -> bool:
+    """Return whether the port takes connections."""
+    try:
+        socket.create_connection((SIGNED, port), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def check_firewall() -> None:
+    """SSH, HTTP and HTTPS are open, another listening port is not."""
+    for port, open_ in ((22, True), (80, True), (443, True), (8000, False)):
+        check(f"port {port} is {'open' if open_ else 'closed'}", reachable(port) == open_)
+
+
+def check_plain_http() -> None:
+    """Port 80 redirects, except for challenges; names that no service has get nothing."""
+    answer = ask_plainly("/v1/models?x=1")
+    check("port 80 redirects", answer.status == 301, answer)
+    check(
+        "to HTTPS",
+        answer.headers["Location"] == f"https://{SIGNED}/v1/models?x=1",
+        answer.headers["Location"],
+    )
+    answer = ask_plainly("/.well-known/acme-challenge/none")
+    check("a challenge is not redirected", answer.status == 404, answer)
+    with contextlib.suppress(http.client.RemoteDisconnected):
+        check("an unknown name gets nothing", False, ask_plainly("/", host="unknown.example.test"))
+
+
+def check_tls() -> None:
+    """TLS 1.2 and 1.3 with AEAD only, unknown names refused, HTTP/2 offered."""
+    for version, accepted in (
+        ("-tls1", False),
+        ("-tls1_1", False),
+        ("-tls1_2", True),
+        ("-tls1_3", True),
+    ):
+        # Level 0 lets this client offer the old versions at all.
+        said = handshake(SIGNED, version, "-cipher", "DEFAULT@SECLEVEL=0")
+        check(
+            f"{version} is {'accepted' if accepted else 'refused'}",
+            ("Cipher is (NONE)" not in said) == accepted,
+            said,
+        )
+    said = handshake(
+        SIGNED, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA"
+    )
+    check("a CBC suite is refused", "Cipher is (NONE)" in said, said)
+    for name in ("unknown.example.test", "other.example.test", ""):
+        said = handshake(name)
+        check(f"the handshake for '{name}' is refused", "unrecognized name" in said, said)
+    check("HTTP/2 is offered", "ALPN protocol: h2" in handshake(SIGNED, "-alpn", "h2"))
+
+
+def check_routes() -> None:
+    """Only the service's paths and methods pass; errors have the service's form."""
+    answer = ask(
+        "GET",
+        "/v1/models",
+        X_Request_ID="abc-12345",
+        X_Forwarded_For="203.0.113.9",
+        Forwarded="for=x",
+    )
+    check("a route answers", answer.status == 200, answer)
+    seen = {name.lower(): value for name, value in json.loads(answer.body)["headers"].items()}
+    check(
+        "a request id is taken over",
+        answer.headers.get_all("X-Request-ID") == ["abc-12345"],
+        str(answer.headers),
+    )
+    check("and passed on", seen["x-request-id"] == "abc-12345", seen)
+    check(
+        "the client's address is replaced",
+        re.fullmatch(r"[\d.]+", seen["x-forwarded-for"]) is not None,
+        seen,
+    )
+    check(
+        "not spoofed", "203.0.113.9" not in answer.body.decode() and "forwarded" not in seen, seen
+    )
+    check("the scheme is passed on", seen["x-forwarded-proto"] == "https", seen)
+    check(
+        "HSTS is set",
+        answer.headers["Strict-Transport-Security"] == "max-age=63072000",
+        str(answer.headers),
+    )
+    check("the version is hidden", answer.headers["Server"] == "nginx", answer.headers["Server"])
+
+    answer = ask("GET", "/health", X_Request_ID="bad id {}")
+    made = answer.headers["X-Request-ID"]
+    check(
+        "a bad request id is replaced", re.fullmatch(r"[0-9a-f]{32}", made or "") is not None, made
+    )
+
+    for path in ("/", "/admin", "/v1/embeddings/x", "/v1", "/predict/../metrics"):
+        answer = ask("GET", path)
+        check(
+            f"{path} is unknown",
+            (answer.status, answer.error.get("code")) == (404, "route_not_found"),
+            answer,
+        )
+    check(
+        "an error names its request",
+        answer.error["request_id"] == answer.headers["X-Request-ID"],
+        answer,
+    )
+    check(
+        "an error has HSTS too", "Strict-Transport-Security" in answer.headers, str(answer.headers)
+    )
+    for path in ("/metrics", "/openapi.json"):
+        check(f"{path} is hidden", ask("GET", path).error.get("code") == "route_not_found")
+        check(f"operators see {path}", ask("GET", path, ISSUED).status == 200)
+
+    for method, path, allow in (("GET", "/predict", "POST"), ("DELETE", "/v1/models", "GET, HEAD")):
+        answer = ask(method, path)
+        check(
+            f"{method} {path} is refused",
+            (answer.status, answer.error.get("code")) == (405, "method_not_allowed"),
+            answer,
+        )
+        check(
+            "and the answer says what is allowed",
+            answer.headers["Allow"] == allow,
+            str(answer.headers),
+        )
+
+    answer = ask("POST", "/predict", body=b"x" * 70000, X_API_Key="large")
+    check(
+        "a large body is refused",
+        (answer.status, answer.error.get("code")) == (413, "too_large"),
+        answer,
+    )
+    answer = ask("GET", "/v1/models", X_Answer="404", X_API_Key="passed")
+    check(
+        "the server's own error passes through",
+        answer.status == 404 and b'"method"' in answer.body,
+        answer,
+    )
+    answer = ask("GET", "/health", Host=ISSUED)
+    check("a name is served by its own site", answer.status == 200, answer)
+    answer = ask("GET", "/health", Host="unknown.example.test")
+    check(
+        "a name that differs from the handshake's is refused",
+        answer.error.get("code") == "misdirected_request",
+        answer,
+    )
+
+
+def check_limits() -> None:
+    """A burst passes, more gets 429 with Retry-After, and each credential counts alone."""
+    begun = time.monotonic()
+    answers = [ask("GET", "/v1/models", X_API_Key="burst") for _ in range(12)]
+    # One and the burst of four, and one more for each two seconds that it took.
+    allowed = 5 + int((time.monotonic() - begun) / 2) + 1
+    passed = [answer.status for answer in answers].count(200)
+    check("the burst passes, no more", 5 <= passed <= allowed, (passed, allowed))
+    last = next((answer for answer in answers if answer.status == 429), answers[-1])
+    check(
+        "the refusal is an error in the service's form",
+        last.error.get("code") == "rate_limited",
+        last,
+    )
+    check("and says when to come back", last.headers["Retry-After"] == "2", str(last.headers))
+    check(
+        "another credential is not affected",
+        ask("GET", "/v1/models", X_API_Key="other").status == 200,
+    )
+    answer = ask("GET", "/v1/models", Authorization="Bearer burst")
+    check("the same credential in the other header is", answer.status == 429, answer)
+    answer = ask("GET", "/v1/models", Authorization="Bearer burst", X_API_Key="junk")
+    check("a second header gives no second allowance", answer.status == 429, answer)
+    check("health is not limited", all(ask("GET", "/health").status == 200 for _ in range(12)))
+    time.sleep(3)
+    check("the allowance comes back", ask("GET", "/v1/models", X_API_Key="burst").status == 200)
+
+
+def main() -> int:
+    """Run all checks."""
+    for part in (check_firewall, check_plain_http, check_tls, check_routes, check_limits):
+        part()
+    check("the issued certificate is verified", ask("GET", "/health", ISSUED).status == 200)
+    print("\n".join(failures) or "all checks passed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

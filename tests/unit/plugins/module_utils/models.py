@@ -1,0 +1,56 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models and sources for tests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+
+from ansible_collections.modelops.serving.plugins.module_utils._sources import (
+    SOURCES,
+    Connection,
+    Wanted,
+)
+
+
+def weights(count=100_000):
+    """Return a safetensors file of ``count`` numbers that are not all the same."""
+    header = {"embeddings": {"dtype": "F32", "shape": [count], "data_offsets": [0, 4 * count]}}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + struct.pack(f"<{count}f", *range(count))
+
+
+def lock_of(files, **changes):
+    """Return the lock of ``files`` as a mapping."""
+    return {
+        "lock_version": 1,
+        "source": "modelscope",
+        "id": "owner/name",
+        "revision": "v1.0.0",
+        "commit": "v1.0.0",
+        "model": {},
+        "files": [
+            {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for path, data in sorted(files.items())
+        ],
+        **changes,
+    }
+
+
+def write(folder, files):
+    """Write ``files`` (bytes by path) below ``folder``."""
+    for path, data in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return folder
+
+
+def make_source(kind, endpoint, *, token="", retries=2, timeout=1.0, **wanted):
+    """Return a source of the model owner/name v1.0.0."""
+    values = {"id": "owner/name", "revision": "v1.0.0", "endpoint": str(endpoint), **wanted}
+    connection = Connection(timeout=timeout, retries=retries, token=token)
+    return SOURCES[kind](Wanted(**values), connection)

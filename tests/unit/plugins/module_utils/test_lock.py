@@ -1,0 +1,96 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks: what is fetched to make one, what it says, and what differs from an earlier one."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
+from ansible_collections.modelops.serving.plugins.module_utils._lock import (
+    compare,
+    keep_comments,
+    resolve,
+)
+from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
+from ansible_collections.modelops.serving.plugins.module_utils._yaml import dump
+from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
+    lock_of,
+    make_source,
+    write,
+)
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def hub(hub_root, model_hub, model):
+    """The test hub with the tiny model."""
+    write(hub_root / "owner" / "name", model)
+    return model_hub
+
+
+def lock_from(kind, endpoint, tmp_path, include=(), exclude=(), **options):
+    source = make_source(kind, endpoint, work=str(tmp_path / "work"), hash_all=True, **options)
+    return resolve(kind, source, list(include), list(exclude))
+
+
+@pytest.mark.parametrize("kind", ["modelscope", "huggingface", "http", "path"])
+def test_every_source_leads_to_the_same_files(hub, kind, model, tmp_path):
+    endpoints = {
+        "modelscope": hub.url,
+        "huggingface": hub.url,
+        "http": hub.url + "/store",
+        "path": write(tmp_path / "m", model),
+    }
+    lock, fetched = lock_from(kind, endpoints[kind], tmp_path)
+    assert not Manifest.from_dict(lock_of(model)).compare(lock.files)
+    assert (lock.source, lock.id, lock.revision) == (kind, "owner/name", "v1.0.0")
+    assert (lock.model["hidden_size"], lock.model["parameters"]) == (4, 100_000)
+    small = sum(len(data) for path, data in model.items() if path != WEIGHTS)
+    assert fetched == (small if kind == "huggingface" else 0)
+    assert Manifest.from_dict(lock.to_dict()) == lock
+
+
+def test_the_header_of_the_weights_is_read_and_checked(hub, tmp_path):
+    hub.faults.add("corrupt", WEIGHTS, count=-1)
+    with pytest.raises(ModelError, match="its header") as caught:
+        lock_from("modelscope", hub.url, tmp_path)
+    assert caught.value.code == "model_incomplete"
+
+
+def test_the_choice_of_files_and_what_is_refused(hub, hub_root, tmp_path):
+    lock, _fetched = lock_from("modelscope", hub.url, tmp_path, exclude=["1_*", "*.md"])
+    assert [item.path for item in lock.files] == ["config.json", WEIGHTS]
+    write(hub_root / "owner" / "bad", {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    with pytest.raises(ModelError) as caught:
+        lock_from("modelscope", hub.url, tmp_path, id="owner/bad")
+    assert caught.value.code == "unsafe_weights"
+
+
+def test_a_git_hash_is_checked_before_it_becomes_a_sha256(hub, tmp_path):
+    hub.faults.add("corrupt", "config.json", count=-1)
+    with pytest.raises(ModelError) as caught:
+        lock_from("huggingface", hub.url, tmp_path)
+    assert (caught.value.code, caught.value.details["kind"]) == ("hash_mismatch", "git_sha1")
+
+
+def test_differences_between_locks_are_named(model):
+    old = Manifest.from_dict(lock_of(model))
+    assert compare(old, old)["same"]
+    del model["README.md"]
+    new = {**model, "config.json": b"{}", "vocab.txt": b"a"}
+    assert compare(old, Manifest.from_dict(lock_of(new, commit="c2"))) == {
+        "same": False,
+        "added": ["vocab.txt"],
+        "removed": ["README.md"],
+        "changed": ["config.json"],
+        "commit": {"before": "v1.0.0", "after": "c2"},
+    }
+
+
+def test_comments_at_the_top_of_the_file_stay(lock):
+    new = dump(lock.to_dict())
+    assert keep_comments("", new) == new
+    old = "---\n# Whose it is\n# Why\nlock_version: 0\n# not this one\n"
+    assert keep_comments(old, new) == new.replace("---\n", "---\n# Whose it is\n# Why\n", 1)

@@ -1,0 +1,86 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""All checks, tests and scenarios, each with its time, and one closing line.
+
+Usage: python3 -m tools.suite all|fast|lint
+
+Two things go on at a time: the checks on one side; on the other, which mostly waits for downloads,
+the host images. The scenarios follow one after the other.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from . import checks, engine, scenarios, venv
+from .report import Failure, main, say, show, step
+
+FAST_VENVS = ("dev", "units", "server", "clients")
+
+
+class Results:
+    """Which parts passed and which failed."""
+
+    def __init__(self) -> None:
+        self.passed: list[str] = []
+        self.failed: list[str] = []
+
+    def attempt(self, name: str, part: Callable[[], object]) -> bool:
+        """Run a part; a failure is shown and counted, and the others still run."""
+        try:
+            with step(name):
+                part()
+        except Failure as failure:
+            show(str(failure))
+            self.failed.append(name)
+            return False
+        self.passed.append(name)
+        return True
+
+    def close(self, begun: float) -> int:
+        """Print the summary; return the exit status."""
+        say(f"all of it took {time.monotonic() - begun:.0f} s")
+        for name in self.failed:
+            show(f"FAILED: {name}")
+        show(f"{len(self.passed)} passed, {len(self.failed)} failed")
+        return 1 if self.failed or not self.passed else 0
+
+
+def run_checks(results: Results, parts: Sequence[Callable[[], None]]) -> None:
+    """Run checks one after the other."""
+    for part in parts:
+        results.attempt(part.__name__.replace("_", " "), part)
+
+
+def run_all(results: Results) -> None:
+    """Run everything; the engine runs for as long as that takes."""
+    names = scenarios.names()
+    with engine.running(), ThreadPoolExecutor(max_workers=1) as beside:
+        ready = beside.submit(results.attempt, "host images", partial(scenarios.prepare, names))
+        run_checks(results, (*checks.LINT, *checks.TESTS))
+        if not ready.result():
+            raise Failure("without host images and tarball no scenario can run")
+        for name in names:
+            results.attempt(f"scenario {name}", partial(scenarios.run_one, name))
+
+
+def _command_line() -> int | None:
+    wanted = sys.argv[1] if len(sys.argv) == 2 else ""
+    begun, results = time.monotonic(), Results()
+    if wanted not in {"all", "fast", "lint"}:
+        raise Failure((__doc__ or "").strip())
+    for name in FAST_VENVS if wanted != "lint" else ("dev", "server"):
+        venv.ensure(name)
+    if wanted == "all":
+        run_all(results)
+    else:
+        run_checks(results, (*checks.LINT, *(checks.TESTS if wanted == "fast" else ())))
+    return results.close(begun)
+
+
+if __name__ == "__main__":
+    main(_command_line)
