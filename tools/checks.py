@@ -28,8 +28,9 @@ def mypy() -> None:
     strict = ["mypy", "--strict", "--namespace-packages", "--explicit-package-bases"]
     _dev(*strict, "--package", MODULE_UTILS, log="mypy-module-utils", env=paths)
     _dev(*strict, "--package", "tools", log="mypy-tools")
-    server = ["--python-executable", binary("server", "python"), "--package", "model_server"]
-    _dev(*strict, *server, log="mypy-server", env={"MYPYPATH": str(SERVER)})
+    # The server's own configuration says which package, and that strictly.
+    server = ["mypy", "--python-executable", binary("server", "python")]
+    _dev(*server, log="mypy-server", cwd=SERVER)
 
 
 def yamllint() -> None:
@@ -41,7 +42,7 @@ def yamllint() -> None:
 def ansible_lint() -> None:
     """Lint roles and playbooks at the production profile."""
     paths = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
-    _dev("ansible-lint", "--offline", "--profile", "production", "--strict", env=paths)
+    _dev("ansible-lint", "--strict", "--nocolor", env=paths)
 
 
 def documentation() -> None:
@@ -66,7 +67,7 @@ def importer() -> None:
 
 def sanity() -> None:
     """Run every sanity test of ansible-test."""
-    ansible_test.sanity()
+    say(f"  {ansible_test.sanity()}")
 
 
 def unit_tests() -> None:
@@ -76,9 +77,9 @@ def unit_tests() -> None:
 
 def project_tests() -> None:
     """Run the tests of the collection as a whole: tarball, specs, licences, inventories, hub."""
-    _pytest(
-        "dev", "tests", "--ignore=tests/unit", "--ignore=tests/server", "--ignore=tests/clients"
-    )
+    paths = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
+    others = [f"--ignore=tests/{name}" for name in ("unit", "server", "clients")]
+    _pytest("dev", "tests", *others, env={**_path(), **paths})
 
 
 def server_tests() -> None:
@@ -88,7 +89,8 @@ def server_tests() -> None:
 
 def client_tests() -> None:
     """Let the hubs' own clients download from the test hub."""
-    _pytest("clients", "tests/clients")
+    python = {"MODEL_CLIENTS_PYTHON": binary("clients", "python")}
+    _pytest("dev", "tests/clients", env=python)
 
 
 LINT: tuple[Callable[[], None], ...] = (ruff, mypy, yamllint, ansible_lint, documentation)
@@ -106,11 +108,12 @@ def _path() -> dict[str, str]:
     return {"PATH": f"{Path(binary('dev', 'python')).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-def _dev(*command: str, log: str = "", env: dict[str, str] | None = None) -> None:
+def _dev(*command: str, log: str = "", env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
     run(
         [binary("dev", command[0]), *command[1:]],
         log=log or command[0],
         env={**_path(), **(env or {})},
+        cwd=cwd,
     )
 
 

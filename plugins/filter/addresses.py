@@ -43,7 +43,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._addresses import
 
 
 def chosen(preset: str, overrides: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the addresses of ``preset``; an unknown preset or key is an error that names the choices."""
+    """Return the addresses of ``preset``; for an unknown preset or key, say what there is."""
     try:
         return addresses(preset, overrides)
     except ValueError as error:

@@ -9,7 +9,8 @@ name: packed
 short_description: Pack a folder of the controller for M(modelops.serving.service_release)
 version_added: 0.1.0
 description:
-  - Returns a folder, under its own name, as a zip in base64; the same for the same files. Byte code is left out.
+  - Returns a folder, under its own name, as a zip in base64; the same for the same files.
+  - Byte code is left out.
 options:
   _input:
     description: The folder on the controller.

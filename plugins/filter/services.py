@@ -9,8 +9,9 @@ name: services
 short_description: Merge, check and complete the declaration of services
 version_added: 0.1.0
 description:
-  - Lays C(model_services_overrides) over C(model_services) key by key, checks every value and completes
-    what is not given. Every role of the collection reads its services through this filter.
+  - Lays C(model_services_overrides) over C(model_services) key by key, checks every value and
+    completes what is not given.
+  - Every role of the collection reads its services through this filter.
   - An unknown key is refused and the nearest known one named. All problems are reported together.
 positional: overrides, locks, project_root
 options:
@@ -35,7 +36,7 @@ options:
 EXAMPLES = r"""
 - name: Show the complete declaration
   ansible.builtin.debug:
-    msg: "{{ model_services | modelops.serving.services(model_services_overrides, model_locks, '/srv/project') }}"
+    msg: "{{ model_services | modelops.serving.services(model_services_overrides) }}"
 """
 
 RETURN = r"""

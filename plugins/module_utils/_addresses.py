@@ -33,18 +33,23 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 
 
-def addresses(preset: str = "default", overrides: Mapping[str, str] | None = None) -> dict[str, str]:
+def addresses(
+    preset: str = "default", overrides: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the addresses of ``preset`` with ``overrides`` laid over them.
 
     An empty override switches an address off. Raises ``ValueError`` for an unknown preset or key.
     """
     if preset not in PRESETS:
-        raise ValueError(f"modelops_mirror is '{preset}'; choose one of {', '.join(sorted(PRESETS))}")
+        raise ValueError(
+            f"modelops_mirror is '{preset}'; choose one of {', '.join(sorted(PRESETS))}"
+        )
     chosen = dict(PRESETS[preset])
     unknown = sorted(set(overrides or {}) - set(chosen))
     if unknown:
         raise ValueError(
-            f"modelops_addresses has the unknown key '{unknown[0]}'; choose from {', '.join(sorted(chosen))}"
+            f"modelops_addresses has the unknown key '{unknown[0]}';"
+            f" choose from {', '.join(sorted(chosen))}"
         )
     chosen.update(overrides or {})
     return chosen

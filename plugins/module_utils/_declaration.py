@@ -247,8 +247,9 @@ def _resolve_lock(
         return None
     for key in ("id", "revision") if lock.get("source") == model["source"] else ():
         if str(lock.get(key)) != model[key] and str(lock.get("commit")) != model[key]:
-            remedy = f"the lock is for {key} '{lock.get(key)}'; lock the declared model, or declare the locked one"
-            problems.append(Problem(where, model[key], remedy))
+            remedy = "lock the declared model, or declare the locked one"
+            locked = f"the lock is for {key} '{lock.get(key)}'; {remedy}"
+            problems.append(Problem(where, model[key], locked))
     return lock
 
 
@@ -263,7 +264,8 @@ def _unknown_services(
 
 
 def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
-    problems, seen = [], {}
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
     for name, service in services.items():
         if service["state"] == "absent":
             continue

@@ -193,7 +193,7 @@ class _Job:
     def _wrong_size(self, found: int | None, place: str) -> ModelError:
         return ModelError(
             f"'{self._name}' from {place} has {found} bytes, expected are {self._expected.size}. "
-            "The source does not hold the agreed file; check the lock, the revision and the mirror.",
+            "The source does not hold the agreed file; check lock, revision and mirror.",
             "size_mismatch",
             file=self._name,
             expected=self._expected.size,
@@ -224,7 +224,7 @@ def hash_mismatch(name: str, kind: str, expected: str, found: str) -> ModelError
     """Return the error for a file whose bytes are not the agreed ones."""
     return ModelError(
         f"'{name}' has the {kind} {found}, expected is {expected}. Nothing was put in place. "
-        "The source or the way to it changed the file; check the lock, the revision and the mirror.",
+        "The source or the way to it changed the file; check lock, revision and mirror.",
         "hash_mismatch",
         file=name,
         kind=kind,

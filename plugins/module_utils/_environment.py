@@ -64,7 +64,7 @@ def probe(path: str) -> Interpreter | None:
 
 
 def requirements(lock: str) -> list[str]:
-    """The lines of a requirements lock that decide what is installed: no comments, no blank lines."""
+    """The lines of a requirements lock that decide what is installed, without comments."""
     lines = (line.partition(" #")[0].strip() for line in lock.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -140,7 +140,7 @@ class Environment:
         return "" if check.returncode == 0 else f"an import fails: {_last_line(check.stderr)}"
 
     def build(self, index: Index) -> None:
-        """Make the environment anew; on failure nothing is left behind. Raises EnvironmentFailed."""
+        """Make the environment anew, or leave nothing behind and raise EnvironmentFailed."""
         self.remove()
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
         try:
@@ -169,7 +169,7 @@ class Environment:
                     lock_file,
                     *index.arguments(),
                 ],
-                "check that the package index is reachable from this host and serves these versions",
+                "check that this host reaches the package index and finds these versions there",
             )
             self._write_stamp()
         except BaseException:
@@ -183,7 +183,7 @@ class Environment:
             )
 
     def remove(self) -> None:
-        """Remove the environment, stamp first, so that a half-removed one never counts as present."""
+        """Remove the environment, stamp first: a half-removed one never counts as present."""
         if os.path.exists(os.path.join(self.path, STAMP)):
             os.unlink(os.path.join(self.path, STAMP))
         if os.path.isdir(self.path):

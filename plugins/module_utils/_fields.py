@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of value that a declaration may hold, each a function from a raw value to a checked one.
+"""The kinds of value that a declaration may hold, each with its check and its default.
 
 A field raises ``ValueError`` with the remedy; ``check_section`` turns that into a ``Problem`` that
 names the variable and the value.
@@ -47,7 +47,7 @@ Section = Mapping[str, Union[Field, "Section"]]
 def check_section(
     where: str, declared: Any, schema: Section, problems: list[Problem]
 ) -> dict[str, Any]:
-    """Return ``declared`` checked and completed by ``schema``; append what is wrong to ``problems``."""
+    """Return ``declared`` checked and completed; append what is wrong to ``problems``."""
     if not isinstance(declared, Mapping):
         problems.append(
             Problem(where, declared, f"make it a mapping with the keys {', '.join(schema)}")

@@ -22,7 +22,7 @@ class FileDigest:
         self._sha256 = hashlib.sha256()
         self._git = None
         if git_size is not None:
-            # Git object format: "blob <size>\0<content>". Git names content by it; no secret is kept.
+            # Git's object format: "blob <size>\0<content>". It names content and keeps no secret.
             self._git = hashlib.sha1(b"blob %d\0" % git_size, usedforsecurity=False)
 
     def update(self, data: bytes) -> None:

@@ -48,7 +48,7 @@ def _control_groups(base: Path) -> Iterator[Path]:
     """Yield the folders of the groups that this process is in, and those above them."""
     mounts = base / "sys/fs/cgroup"
     for line in _read(base / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+        controllers, path = line.split(":", 2)[1:]
         if not controllers:
             roots = [mounts, mounts / "unified"]
         elif {"memory", "cpu"} & set(controllers.split(",")):
@@ -72,7 +72,7 @@ def _memory_limits(group: Path) -> Iterator[int]:
 
 
 def _cpu_shares(group: Path) -> Iterator[float]:
-    quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+    quota, period = (_read(group / "cpu.max").split() + ["", ""])[:2]
     if not quota:
         quota = _read(group / "cpu.cfs_quota_us").strip()
         period = _read(group / "cpu.cfs_period_us").strip()

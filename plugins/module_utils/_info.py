@@ -15,7 +15,7 @@ from ._store import State, find_damage
 
 @dataclass(frozen=True)
 class Report:
-    """``exists`` says that the folder is there, ``difference`` how it differs from what it should be.
+    """``exists``: the folder is there; ``difference``: how it differs from what it should be.
 
     Without a manifest nothing is known to match.
     """

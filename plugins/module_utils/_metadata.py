@@ -67,7 +67,7 @@ def folder_files(folder: str) -> tuple[dict[str, int], Reader]:
     root = Path(folder)
     sizes = {
         Path(parent, name).relative_to(root).as_posix(): Path(parent, name).stat().st_size
-        for parent, _, names in os.walk(folder)
+        for parent, dummy, names in os.walk(folder)
         for name in names
     }
 

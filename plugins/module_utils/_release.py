@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Releases: immutable folders that join server code, settings, snapshot and environment.
 
-    <root>/releases/<release>/   server/  settings.json  release.json  environment -> ...  model -> ...
+    <root>/releases/<release>/   server/ settings.json release.json, links environment and model
     <root>/slots/<slot>          a link to the release that the slot runs
 
 A release is named by the digest of all that goes into it. It is built beside its final place and
@@ -28,7 +28,7 @@ class ReleaseFailed(Exception):
 
 
 def pack(folder: str) -> str:
-    """Pack ``folder``, under its own name, into a zip in base64; the same for the same files, without caches."""
+    """Pack ``folder``, under its own name and without caches, into a zip in base64."""
     name = os.path.basename(folder.rstrip("/"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -36,12 +36,14 @@ def pack(folder: str) -> str:
             if "__pycache__" in path.split("/") or path.endswith(".pyc"):
                 continue
             with open(os.path.join(folder, path), "rb") as file:
-                archive.writestr(zipfile.ZipInfo(f"{name}/{path}"), file.read(), zipfile.ZIP_DEFLATED)
+                archive.writestr(
+                    zipfile.ZipInfo(f"{name}/{path}"), file.read(), zipfile.ZIP_DEFLATED
+                )
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def unpack(packed: str) -> dict[str, bytes]:
-    """Return the files of ``pack`` by path. Raises ReleaseFailed for a path that leaves the folder."""
+    """Return the files of ``pack``; ReleaseFailed for a path that leaves the folder."""
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     for name in files:
@@ -86,7 +88,7 @@ class Release:
         return {"environment": self.environment, "model": self.snapshot}
 
     def differences(self) -> list[str]:
-        """List what is missing, different or extra in the folder; ``['absent']`` when there is none."""
+        """List what is missing, different or extra; ``['absent']`` without a folder."""
         if not os.path.isdir(self.path):
             return ["absent"]
         found, files, links = set(_files_below(self.path)), self._files(), self._links()
@@ -104,7 +106,7 @@ class Release:
         return sorted(wrong)
 
     def build(self) -> None:
-        """Write the release anew beside its place, then move it there; an old one is replaced whole."""
+        """Write the release beside its place, then move it there; an old one goes whole."""
         partial, old = self.path + ".partial", self.path + ".old"
         for leftover in (partial, old):
             _remove(leftover)

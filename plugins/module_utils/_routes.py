@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the edge may route for a task; every other path is answered 404 before it reaches the server."""
+"""What the edge may route for a task; every other path is answered 404 by the edge itself."""
 
 from __future__ import annotations
 

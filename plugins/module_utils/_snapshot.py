@@ -16,7 +16,6 @@ from ._errors import ModelError
 from ._files import (
     list_tree,
     make_folders,
-    prune_empty,
     remove_empty_folders,
     remove_file,
     remove_tree,
@@ -296,7 +295,6 @@ def remove_snapshot(place: Place, check_mode: bool = False) -> Outcome:
     if not check_mode:
         with place.locked():
             remove(place)
-        prune_empty(os.path.dirname(place.path), os.path.normpath(place.store))
     return outcome
 
 

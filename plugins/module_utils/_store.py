@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._errors import ModelError
-from ._files import list_tree, make_folders, remove_file, remove_tree, write_atomic
+from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tree, write_atomic
 from ._hashing import sha256_file
 from ._manifest import Difference, Manifest, read_manifest
 
@@ -104,14 +104,17 @@ class Place:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait until no other run works on this place, and keep others out."""
+        """Wait until no other run works on this place, and keep others out.
+
+        Folders of the store that are empty afterwards are removed.
+        """
         name = self.path + ".lock"
         while True:
-            make_folders(os.path.dirname(name))
             try:
+                make_folders(os.path.dirname(name))
                 handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
-                continue  # the folder went away with another run's removal
+                continue  # another run has just removed the empty folder
             fcntl.flock(handle, fcntl.LOCK_EX)
             if _same_file(name, handle):
                 break
@@ -120,6 +123,7 @@ class Place:
             yield
         finally:
             remove_file(name)
+            prune_empty(os.path.dirname(name), os.path.normpath(self.store))
             os.close(handle)
 
 

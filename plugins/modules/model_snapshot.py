@@ -10,11 +10,13 @@ module: model_snapshot
 short_description: Fetch, verify and seal one revision of a model
 version_added: 0.1.0
 description:
-  - Brings the files of one revision of a model to the host, verified and read-only, or removes them.
+  - Brings the files of one revision of a model to the host, verified and read-only, or removes
+    them.
   - Bytes are hashed while they are written, compared with the lock or with the hashes that the
     source lists, and only a whole snapshot gets its name. A run that fails leaves nothing at
     the final path that looks complete; the next run goes on where it stopped.
-  - A snapshot that matches its manifest is not fetched again, and nothing is asked over the network.
+  - A snapshot that matches its manifest is not fetched again, and nothing is asked over the
+    network.
   - Files that were changed or removed by hand are fetched again and named in the result.
 author:
   - The modelops.serving contributors (@modelops)
@@ -42,8 +44,8 @@ options:
     default: []
   client:
     description:
-      - What fetches the bytes. The hubs' own libraries may do it instead of the built-in client; what
-        they fetch is verified all the same.
+      - What fetches the bytes. The hubs' own libraries may do it instead of the built-in client;
+        what they fetch is verified all the same.
     type: str
     choices: [builtin, modelscope, huggingface_hub]
     default: builtin
@@ -55,8 +57,8 @@ options:
     default: ""
   verify:
     description:
-      - With V(auto) a file is hashed again only if its size, times or inode changed since its hash was
-        last found right. With V(full) every file is.
+      - With V(auto) a file is hashed again only if its size, times or inode changed since its hash
+        was last found right. With V(full) every file is.
     type: str
     choices: [auto, full]
     default: auto
@@ -130,11 +132,11 @@ files:
       type: int
     reason:
       description:
-        - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that were
-          removed, V(mode) where owner or mode were set again.
+        - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
+          were removed, V(mode) where owner or mode were set again.
       type: str
 code:
-  description: What went wrong, as a word that stays the same. They are listed in the collection's C(_errors.py).
+  description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
   type: str
   sample: hash_mismatch

@@ -47,8 +47,8 @@ options:
     type: dict
   verify:
     description:
-      - With V(auto) a file is hashed only if its size, times or inode changed since its hash was last
-        found right. With V(full) every file is.
+      - With V(auto) a file is hashed only if its size, times or inode changed since its hash was
+        last found right. With V(full) every file is.
     type: str
     choices: [auto, full]
     default: auto

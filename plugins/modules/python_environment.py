@@ -10,8 +10,10 @@ module: python_environment
 short_description: Make or remove an immutable Python environment from a lock with hashes
 version_added: 0.1.0
 description:
-  - The environment stands in a folder named by a digest of its lock, interpreter, ABI, platform and variant.
-  - It counts as present only when its stamp, interpreter, ABI and an import check agree; else it is built anew.
+  - The environment stands in a folder named by a digest of its lock, interpreter, ABI, platform
+    and variant.
+  - It counts as present only when its stamp, interpreter, ABI and an import check agree; else it
+    is built anew.
   - Every package is installed by hash and as a wheel; nothing is compiled on the host.
 extends_documentation_fragment:
   - modelops.serving.attributes

@@ -10,8 +10,8 @@ module: python_interpreter_info
 short_description: Report which of some Python interpreters are on the host
 version_added: 0.1.0
 description:
-  - Asks each candidate for its version, ABI and platform. The interpreter that a server uses is chosen apart
-    from the one that Ansible's modules use.
+  - Asks each candidate for its version, ABI and platform. The interpreter that a server uses is
+    chosen apart from the one that Ansible's modules use.
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.attributes.info

@@ -10,8 +10,8 @@ module: service_release
 short_description: Build an immutable release of a service and place it in a slot
 version_added: 0.1.0
 description:
-  - A release joins server code, settings, a model snapshot and a Python environment in one folder, named by
-    the digest of all four. A release that was changed by hand is written anew.
+  - A release joins server code, settings, a model snapshot and a Python environment in one folder,
+    named by the digest of all four. A release that was changed by hand is written anew.
   - Releases beyond O(keep) are removed, never one that a slot leads to.
 extends_documentation_fragment:
   - modelops.serving.attributes
@@ -21,7 +21,9 @@ options:
     type: path
     required: true
   server:
-    description: The server's code as P(modelops.serving.packed#filter) returns it. Required when O(state=present).
+    description:
+      - The server's code as P(modelops.serving.packed#filter) returns it.
+      - Required when O(state=present).
     type: str
   settings:
     description: The server's settings. Required when O(state=present).

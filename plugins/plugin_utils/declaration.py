@@ -15,7 +15,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._declaration impo
 def complete_services(
     declared: Any, overrides: Any, locks: Any, project_root: str
 ) -> dict[str, Any]:
-    """Return the complete services; lock files are read below ``project_root``. Raises DeclarationError."""
+    """Return the complete services, with lock files read below ``project_root``."""
 
     def read_lock(path: str) -> Any:
         with open(os.path.join(project_root, path), encoding="utf-8") as file:

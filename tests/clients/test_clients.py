@@ -60,7 +60,12 @@ def download(clients_python: Path, model_hub: Hub, tmp_path: Path) -> Download:
         asked = [model_hub.url, model, revision or BRANCHES[client], str(tmp_path / "model")]
         command = [str(clients_python), str(DOWNLOAD), client, *asked, *([token] if token else [])]
         return subprocess.run(
-            command, env={**inherited, **caches}, capture_output=True, text=True, timeout=180
+            command,
+            check=False,
+            env={**inherited, **caches},
+            capture_output=True,
+            text=True,
+            timeout=180,
         )
 
     return run
@@ -84,7 +89,7 @@ def weight_requests(hub: Hub) -> list[dict[str, Any]]:
     return [
         record
         for record in hub.journal.records(host="localhost", method="GET")
-        if str(record["path"]).split("?")[0].endswith(WEIGHTS)
+        if record["path"].partition("?")[0].endswith(WEIGHTS)
     ]
 
 

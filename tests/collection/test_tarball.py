@@ -22,7 +22,7 @@ ALLOWED = re.compile(
     | README(\.zh-CN)?\.md | CHANGELOG\.rst | LICENSES/[\w.-]+\.txt
     | changelogs/changelog\.yaml
     | docs/[\w./-]+\.(md|png|svg)
-    | files/model_server/(pyproject\.toml | locks/[\w.-]+\.(txt|in) | model_server/[\w/]+\.py(\.typed)?)
+    | files/model_server/(pyproject\.toml | locks/([\w.-]+\.txt | compile\.py) | model_server/[\w/]+\.py(\.typed)?)
     | files/model_server/model_server/py\.typed
     | inventories/\w+/(hosts\.yml | (group|host)_vars/[\w/]+\.yml)
     | locks/[\w./-]+\.yml

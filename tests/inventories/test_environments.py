@@ -23,11 +23,26 @@ def declaration_of(environment: str, *extra: str) -> subprocess.CompletedProcess
     """Let Ansible print the complete declaration of the first host of an environment."""
     return subprocess.run(
         [
-            str(pathlib.Path(sys.executable).with_name("ansible")), "model_hosts[0]", "-c", "local",
-            "-i", "inventories/common", "-i", f"inventories/{environment}",
-            "-m", "ansible.builtin.debug", "-a", f"msg={DECLARATION}", "-e", f"project={ROOT}", *extra,
+            str(pathlib.Path(sys.executable).with_name("ansible")),
+            "model_hosts[0]",
+            "-c",
+            "local",
+            "-i",
+            "inventories/common",
+            "-i",
+            f"inventories/{environment}",
+            "-m",
+            "ansible.builtin.debug",
+            "-a",
+            f"msg={DECLARATION}",
+            "-e",
+            f"project={ROOT}",
+            *extra,
         ],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"},
     )
 
@@ -35,7 +50,7 @@ def declaration_of(environment: str, *extra: str) -> subprocess.CompletedProcess
 def service_of(environment: str) -> dict:
     result = declaration_of(environment)
     assert result.returncode == 0, result.stdout + result.stderr
-    return json.loads(result.stdout[result.stdout.index("{"):])["msg"]["minilm"]
+    return json.loads(result.stdout[result.stdout.index("{") :])["msg"]["minilm"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +62,9 @@ def service_of(environment: str) -> dict:
         ("production", "minilm.example.com", "acme", 60),
     ],
 )
-def test_an_environment_changes_what_it_names_and_shares_the_rest(environment, domain, provider, per_minute):
+def test_an_environment_changes_what_it_names_and_shares_the_rest(
+    environment, domain, provider, per_minute
+):
     service = service_of(environment)
     assert service["domain"] == domain
     assert service["certificate"]["provider"] == provider
@@ -57,7 +74,9 @@ def test_an_environment_changes_what_it_names_and_shares_the_rest(environment, d
 
 
 def test_an_unknown_key_of_an_environment_is_refused_with_the_nearest():
-    result = declaration_of("quickstart", "-e", '{"model_services_overrides": {"minilm": {"rate_limt": {}}}}')
+    result = declaration_of(
+        "quickstart", "-e", '{"model_services_overrides": {"minilm": {"rate_limt": {}}}}'
+    )
     assert result.returncode != 0
     assert "model_services.minilm.rate_limt" in result.stdout + result.stderr
     assert "did you mean 'rate_limit'?" in result.stdout + result.stderr

@@ -129,7 +129,7 @@ def test_huggingface_tree_revision_and_refs(hub: Hub) -> None:
 def test_huggingface_tree_is_paged(hub: Hub) -> None:
     found, path = [], "/api/models/owner/name/tree/main?recursive=true&limit=2"
     while path:
-        _, headers, body = get(hub, path)
+        headers, body = get(hub, path)[1:]
         found += [item["path"] for item in json.loads(body)]
         following = headers.get("Link", "")
         path = following[1 : following.find(">")].replace(hub.url, "")
@@ -138,7 +138,7 @@ def test_huggingface_tree_is_paged(hub: Hub) -> None:
 
 
 def test_huggingface_resolve_names_commit_and_hashes(hub: Hub) -> None:
-    _, headers, body = get(hub, "/owner/name/resolve/main/nested/config.json")
+    headers, body = get(hub, "/owner/name/resolve/main/nested/config.json")[1:]
     assert body == CONFIG and len(headers["X-Repo-Commit"]) == 40
     large = "/owner/name/resolve/main/model.safetensors"
     assert urlsplit(location(hub, large)).hostname == "localhost"

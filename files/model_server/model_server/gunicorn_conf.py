@@ -23,6 +23,7 @@ _limits = _settings.limits
 # gunicorn's own exit code for a worker that cannot boot: the arbiter stops instead of looping.
 _WORKER_BOOT_ERROR = 3
 _DRAIN_MARGIN_SECONDS = 5
+_STOP_SECONDS = 1
 _OPERATIONS_THREADS = 8
 
 
@@ -55,6 +56,8 @@ logger_class = JsonLogger
 raw_env = [
     # Compute threads are the engine's; libraries beside it must not start their own.
     f"OMP_NUM_THREADS={_settings.engine.threads}",
+    # Two spinning threads beside a busy neighbour computed five times slower than two that sleep.
+    "GOMP_SPINCOUNT=1000",
     "OPENBLAS_NUM_THREADS=1",
     "TOKENIZERS_PARALLELISM=false",
     "HF_HUB_OFFLINE=1",
@@ -73,4 +76,4 @@ def post_worker_init(worker: Any) -> None:
 def worker_exit(server: Any, worker: Any) -> None:
     """Stop the batcher once the worker has answered its requests."""
     if worker.wsgi is not None:
-        worker.wsgi.extensions[EXTENSION].stop(timeout=_DRAIN_MARGIN_SECONDS)
+        worker.wsgi.extensions[EXTENSION].stop(timeout=_STOP_SECONDS)

@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A callback for tests: after each play book, one JSON file that names the tasks that changed something.
+"""A callback for tests: after each playbook, a JSON file that names the tasks that changed.
 
 The files are numbered in the order of the runs, ``$MODELOPS_RECORDS/<number>.json``:
 ``{"playbook": ..., "check": true|false, "changed": [{"host": ..., "task": ...}]}``.
@@ -46,7 +46,11 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         folder = os.environ["MODELOPS_RECORDS"]
         os.makedirs(folder, exist_ok=True)
-        record = {"playbook": self.playbook, "check": bool(context.CLIARGS.get("check")), "changed": self.changed}
+        record = {
+            "playbook": self.playbook,
+            "check": bool(context.CLIARGS.get("check")),
+            "changed": self.changed,
+        }
         path = os.path.join(folder, f"{len(os.listdir(folder)):02d}.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(record, file, indent=1)

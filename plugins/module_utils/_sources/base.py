@@ -20,7 +20,8 @@ from .._retry import Backoff
 class Wanted:
     """One revision of one model, and how its files lie at the source.
 
-    ``work`` is a folder of the caller for archives. ``hash_all`` asks for the hashes of local files that nothing proves yet.
+    ``work`` is a folder of the caller for archives. ``hash_all`` asks for the hashes of local files
+    that nothing proves yet.
     """
 
     id: str
@@ -87,7 +88,7 @@ class Source(ABC):
                 "invalid_option",
             )
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027 - most sources need nothing
         """Get ready before the first listing or opening; may find the subfolder."""
 
     @abstractmethod

@@ -141,7 +141,7 @@ def _json_wheels(data: Any, base: str) -> list[_Wheel]:
 
 def _link_wheel(url: str) -> _Wheel:
     address, fragment = urldefrag(url)
-    kind, _, value = fragment.partition("=")
+    kind, _equals, value = fragment.partition("=")
     filename = unquote(urlsplit(address).path.rpartition("/")[2])
     proven = kind == "sha256" and is_hash(value, "sha256")
     return _Wheel(os.path.basename(filename), address, value if proven else "", None)

@@ -29,10 +29,15 @@ class TreeSource(Source):
         """Return the tree, and whether its own hash was expected and is right."""
 
     def _prepare(self) -> None:
+        self._files()
+
+    def _files(self) -> Tree:
+        """Return the tree; the first call fetches it and finds the model in it."""
         if self._tree is None:
             self._tree, self._proven = self._fetch()
             if not self._prefix:
                 self._prefix = find_root(self._tree.sizes)
+        return self._tree
 
     def _list(self) -> Listing:
         files = tuple(self._entry(name, size) for name, size in self._files().sizes.items())
@@ -40,10 +45,6 @@ class TreeSource(Source):
 
     def _open(self, path: str, offset: int) -> Stream:
         return self._files().open(path, offset)
-
-    def _files(self) -> Tree:
-        assert self._tree is not None  # _prepare() ran
-        return self._tree
 
     def _entry(self, name: str, size: int) -> SourceFile:
         if not (self._proven or self.wanted.hash_all) or not name.startswith(self._prefix):

@@ -187,7 +187,7 @@ def test_waiting_grows_with_failures_and_heeds_the_server(monkeypatch):
     monkeypatch.undo()  # the real waiting times
     waits = []
     backoff = Backoff(5, sleep=waits.append, jitter=lambda: 1.0)
-    for _ in range(4):
+    for _each in range(4):
         backoff.wait(TransientError("x"))
     backoff.wait(TransientError("x", retry_after=30))
     assert waits == [0.5, 1.0, 2.0, 4.0, 30]

@@ -53,10 +53,10 @@ def test_the_token_reaches_its_host(serve):
 def test_the_token_does_not_follow_to_another_host_nor_port(serve, status):
     other, seen = serve(say(200, b"[]"))
     for target in (other, other.replace("127.0.0.1", "localhost")):
-        url, _ = serve(say(status, Location=f"{target}/file"))
+        url, _seen = serve(say(status, Location=f"{target}/file"))
         client(url).document(f"{url}/file")
     assert len(seen) == 2
-    assert not any("Authorization" in headers or "Cookie" in headers for _, headers in seen)
+    assert not any("Authorization" in headers or "Cookie" in headers for _path, headers in seen)
 
 
 def test_the_token_stays_on_a_redirect_within_its_host(serve):
@@ -65,12 +65,12 @@ def test_the_token_stays_on_a_redirect_within_its_host(serve):
 
     url, seen = serve(answer)
     client(url).document(f"{url}/a")
-    assert [("Authorization" in headers) for _, headers in seen] == [True, True]
+    assert [("Authorization" in headers) for _path, headers in seen] == [True, True]
 
 
 def test_the_token_comes_back_with_its_host_and_the_range_goes_everywhere(serve):
     other, seen = serve(say(206, b"cd", **{"Content-Range": "bytes 2-3/4"}))
-    url, _ = serve(say(302, Location=f"{other}/cdn"))
+    url, _seen = serve(say(302, Location=f"{other}/cdn"))
     stream = client(url).stream(f"{url}/file", 2)
     assert (stream.offset, stream.total, stream.read(10)) == (2, 4, b"cd")
     assert seen[0][1]["Range"] == "bytes=2-"
@@ -106,9 +106,9 @@ def test_failures_that_stay_are_not_tried_again(serve, status, code):
 
 
 def test_the_final_host_of_a_failure_is_named(serve):
-    other, _ = serve(say(403))
+    other, _seen = serve(say(403))
     target = other.replace("127.0.0.1", "localhost")
-    url, _ = serve(say(302, Location=f"{target}/file?auth_key=hidden"))
+    url, _seen = serve(say(302, Location=f"{target}/file?auth_key=hidden"))
     error = failure(url)
     assert "sent on to the host localhost" in error.message
     assert error.details["url"] == f"{target}/file"
@@ -135,19 +135,19 @@ def test_silence_ends_by_the_timeout():
 
 def test_a_body_that_breaks_off_is_tried_again(serve):
     answers = [(200, {"Content-Length": "9"}, b"[1"), (200, {}, b"[1, 2]")]
-    url, _ = serve(lambda _path, _headers: answers.pop(0))
+    url, _seen = serve(lambda _path, _headers: answers.pop(0))
     assert client(url).document(url).json() == [1, 2]
 
 
 def test_what_is_not_json_is_said(serve):
-    url, _ = serve(say(200, b"<html>"))
+    url, _seen = serve(say(200, b"<html>"))
     with pytest.raises(ModelError) as caught:
         client(url).document(url).json()
     assert caught.value.code == "listing_invalid"
 
 
 def test_offsets_that_the_server_does_not_heed(serve):
-    url, _ = serve(say(200, b"abcd"))
+    url, _seen = serve(say(200, b"abcd"))
     stream = client(url).stream(url, 2)
     assert (stream.offset, stream.total) == (0, 4)
 
@@ -167,7 +167,7 @@ def test_only_http_is_spoken(url):
 
 
 def test_a_redirect_to_a_file_is_refused(serve):
-    url, _ = serve(say(302, Location="file:///etc/passwd"))
+    url, _seen = serve(say(302, Location="file:///etc/passwd"))
     assert failure(url).code == "invalid_option"
 
 
@@ -176,7 +176,7 @@ def test_a_proxy_may_be_given_or_stand_in_the_environment(serve, monkeypatch):
     client(proxy=proxy).document("http://models.invalid/list")
     monkeypatch.setenv("http_proxy", proxy)
     client().document("http://models.invalid/list")
-    assert [path for path, _ in seen] == ["http://models.invalid/list"] * 2
+    assert [path for path, _headers in seen] == ["http://models.invalid/list"] * 2
 
 
 def test_a_ca_bundle_that_is_none_is_said(tmp_path):

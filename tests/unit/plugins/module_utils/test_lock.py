@@ -60,7 +60,7 @@ def test_the_header_of_the_weights_is_read_and_checked(hub, tmp_path):
 
 
 def test_the_choice_of_files_and_what_is_refused(hub, hub_root, tmp_path):
-    lock, _ = lock_from("modelscope", hub.url, tmp_path, exclude=["1_*", "*.md"])
+    lock, _fetched = lock_from("modelscope", hub.url, tmp_path, exclude=["1_*", "*.md"])
     assert [item.path for item in lock.files] == ["config.json", WEIGHTS]
     write(hub_root / "owner" / "bad", {"config.json": b"{}", "pytorch_model.bin": b"x"})
     with pytest.raises(ModelError) as caught:

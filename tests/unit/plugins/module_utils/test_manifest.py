@@ -123,7 +123,7 @@ def test_a_manifest_on_disk_is_whole_or_absent(tmp_path):
     assert read_manifest(str(path)) == manifest
     assert stat.S_IMODE(path.stat().st_mode) == 0o444
     assert [item.name for item in tmp_path.iterdir()] == ["m.json"]
-    assert list(json.loads(path.read_text()))[0] == "lock_version"
+    assert next(iter(json.loads(path.read_text()))) == "lock_version"
 
 
 def test_a_broken_manifest_is_named(tmp_path):

@@ -48,10 +48,10 @@ def index(serve, wheel):
             hashes = {"sha256": sha256} if hashed else {}
             entries = [
                 {"filename": name, "url": url, "hashes": hashes, "size": len(wheel)}
-                for name, url, _ in links
+                for name, url, _hash in links
             ]
             page = json.dumps({"files": entries})
-        url, _ = serve(
+        url, _seen = serve(
             lambda path, _headers: (
                 (200, {"content-type": kind}, page.encode())
                 if path == "/simple/tiny-model/"

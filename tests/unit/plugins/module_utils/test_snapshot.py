@@ -362,13 +362,15 @@ def test_a_full_disk_is_said_before_the_first_byte(present, hub, place, monkeypa
         present()
     assert (caught.value.code, caught.value.details["free"]) == ("disk_full", 100_000)
     assert not any("FilePath" in record["path"] for record in hub.journal.records())
-    assert not os.path.lexists(place.partial)
+    assert os.listdir(place.store) == []
 
 
 def test_huggingface_hashes_are_kept(hub, tmp_path):
     at = Place(str(tmp_path / "store"), "huggingface", "owner/name", "v1.0.0")
     outcome = Snapshot(at, make_source("huggingface", hub.url), Choice()).present()
-    kinds = {item.path: item.source_hash and item.source_hash.kind for item in outcome.manifest.files}
+    kinds = {
+        item.path: item.source_hash and item.source_hash.kind for item in outcome.manifest.files
+    }
     assert kinds[WEIGHTS] is None
     assert kinds["config.json"] == "git_sha1"
     again = Snapshot(at, make_source("huggingface", hub.url), Choice(floating=True)).present()
@@ -430,10 +432,12 @@ def test_concurrent_runs_wait_for_each_other(hub, place, model):
     """Of four runs at once one fetches and the others find the snapshot."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    runs = [context.Process(target=_run, args=(place.store, hub.url, results)) for _ in range(4)]
+    runs = [
+        context.Process(target=_run, args=(place.store, hub.url, results)) for _each in range(4)
+    ]
     for run in runs:
         run.start()
-    outcomes = sorted(results.get(timeout=60) for _ in runs)
+    outcomes = sorted(results.get(timeout=60) for _each in runs)
     for run in runs:
         run.join()
     size = sum(len(data) for data in model.values())
@@ -490,7 +494,10 @@ def test_a_client_may_fetch_and_is_verified(present, place, model, stand_in, nes
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (FETCH.format(nested="") + "open(folder + '/config.json', 'ab').write(b' ')", "size_mismatch"),
+        (
+            FETCH.format(nested="") + "open(folder + '/config.json', 'ab').write(b' ')",
+            "size_mismatch",
+        ),
         (
             FETCH.format(nested="") + "open(folder + '/config.json', 'r+b').write(b' ')",
             "hash_mismatch",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible_collections.modelops.serving.plugins.module_utils._yaml import dump
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -19,6 +19,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(TEXT, VALUES, min_size=1))
 def test_any_value_survives(data):
     assert yaml.safe_load(dump(data)) == data
@@ -26,7 +27,20 @@ def test_any_value_survives(data):
 
 @pytest.mark.parametrize(
     "text",
-    ["0.1.0", "1e5", "null", "Yes", "0x1f", "1_000", "12:30", "2026-01-01", "~", "- a", "a: b", "#"],
+    [
+        "0.1.0",
+        "1e5",
+        "null",
+        "Yes",
+        "0x1f",
+        "1_000",
+        "12:30",
+        "2026-01-01",
+        "~",
+        "- a",
+        "a: b",
+        "#",
+    ],
 )
 def test_texts_that_look_like_something_else_stay_texts(text):
     assert yaml.safe_load(dump({"a": text, text: ["b"]})) == {"a": text, text: ["b"]}
