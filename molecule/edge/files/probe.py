@@ -227,8 +227,8 @@ def check_limits() -> None:
     """A burst passes, more gets 429 with Retry-After, and each credential counts alone."""
     begun = time.monotonic()
     answers = [ask("GET", "/v1/models", X_API_Key="burst") for _ in range(12)]
-    # One and the burst of four, and one more for each two seconds that it took.
-    allowed = 5 + int((time.monotonic() - begun) / 2) + 1
+    # One and the burst of four, and one more for each ten seconds that it took.
+    allowed = 5 + int((time.monotonic() - begun) / 10) + 1
     passed = [answer.status for answer in answers].count(200)
     check("the burst passes, no more", 5 <= passed <= allowed, (passed, allowed))
     last = next((answer for answer in answers if answer.status == 429), answers[-1])
@@ -237,7 +237,7 @@ def check_limits() -> None:
         last.error.get("code") == "rate_limited",
         last,
     )
-    check("and says when to come back", last.headers["Retry-After"] == "2", str(last.headers))
+    check("and says when to come back", last.headers["Retry-After"] == "10", str(last.headers))
     check(
         "another credential is not affected",
         ask("GET", "/v1/models", X_API_Key="other").status == 200,
@@ -247,7 +247,7 @@ def check_limits() -> None:
     answer = ask("GET", "/v1/models", Authorization="Bearer burst", X_API_Key="junk")
     check("a second header gives no second allowance", answer.status == 429, answer)
     check("health is not limited", all(ask("GET", "/health").status == 200 for _ in range(12)))
-    time.sleep(3)
+    time.sleep(11)
     check("the allowance comes back", ask("GET", "/v1/models", X_API_Key="burst").status == 200)
 
 
