@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 SCENARIO ?= default
+LOCK ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
@@ -26,8 +27,9 @@ test-fast: ## Run the checks and tests that need no container
 lint: ## Run the linters and type checkers
 	@$(PYTHON) -m tools.suite lint
 
-locks: ## Compile the server's requirements to locks with hashes
-	@$(PYTHON) -m tools.locks
+locks: ## Compile the server's lock: make locks LOCK="--python 3.12 --architecture aarch64"
+	@$(PYTHON) -m tools.venv dev
+	@.venv/dev/bin/python files/model_server/locks/compile.py $(LOCK)
 
 molecule: ## Run one scenario: make molecule SCENARIO=name
 	@$(PYTHON) -m tools.scenarios $(SCENARIO)

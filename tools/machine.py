@@ -72,7 +72,7 @@ def variables() -> dict[str, object]:
     return {
         "modelops_addresses": addresses,
         "modelops_ca_bundle": SYSTEM_BUNDLE if ca_bundle() else "",
-        "python_env_find_links": next(iter(wheel_folders()), ""),
+        "python_env_find_links": wheel_folders(),
     }
 
 

@@ -22,8 +22,8 @@ ALLOWED = re.compile(
     | README(\.zh-CN)?\.md | CHANGELOG\.rst | LICENSES/[\w.-]+\.txt
     | changelogs/changelog\.yaml
     | docs/[\w./-]+\.(md|png|svg)
-    | files/model_server/(pyproject\.toml | locks/([\w.-]+\.txt | compile\.py) | model_server/[\w/]+\.py(\.typed)?)
-    | files/model_server/model_server/py\.typed
+    | files/model_server/(pyproject\.toml | README\.md | model_server/py\.typed)
+    | files/model_server/(locks/([\w.-]+\.txt | compile\.py) | model_server/[\w/]+\.py)
     | inventories/\w+/(hosts\.yml | (group|host)_vars/[\w/]+\.yml)
     | locks/[\w./-]+\.yml
     | meta/(runtime|execution-environment)\.yml | meta/ee-(requirements|bindep)\.txt

@@ -75,5 +75,5 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Stop the batcher once the worker has answered its requests."""
-    if worker.wsgi is not None:
+    if getattr(worker, "wsgi", None) is not None:
         worker.wsgi.extensions[EXTENSION].stop(timeout=_STOP_SECONDS)

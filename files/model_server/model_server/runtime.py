@@ -106,7 +106,7 @@ class Runtime:
             max_queue_tokens=settings.batching.max_queue_tokens,
             clock=self._clock,
             observer=self.metrics,
-            on_death=lambda: self.on_death(),
+            on_death=self._batcher_died,
         )
         batcher.start()
         self._task, self._batcher = task, batcher
@@ -161,6 +161,10 @@ class Runtime:
         result = task.finish(items, rows)
         self.metrics.truncated(result.truncated)
         return result, Timing(job.queue_seconds or 0.0, job.inference_seconds, job.batch_items)
+
+    def _batcher_died(self) -> None:
+        # Looked up only now: the process sets it after this object is made.
+        self.on_death()
 
     def _load_or_fail(self) -> None:
         try:

@@ -1,6 +1,5 @@
 # Copyright: The modelops.serving contributors
-# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """A callback for tests: after each playbook, a JSON file that names the tasks that changed.
 
 The files are numbered in the order of the runs, ``$MODELOPS_RECORDS/<number>.json``:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from model_server.errors import TABLE
@@ -27,4 +28,4 @@ def test_every_setting_is_documented() -> None:
         for key, field in section.annotation.model_fields.items():
             default = "required" if field.is_required() else f"`{json.dumps(field.default)}`"
             rows.append(f"| `{name}.{key}` | {default} | {field.description} |")
-    assert [line for line in LINES if line.startswith("| `") and "." in line.split("`")[1]] == rows
+    assert [line for line in LINES if re.match(r"\| `[a-z]+\.[a-z_]+` ", line)] == rows

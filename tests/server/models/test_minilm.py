@@ -12,15 +12,17 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from gunicorn_process import Gunicorn
 from support import settings_content
 from texts import COUNT, LONG, texts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 pytestmark = pytest.mark.models
 
@@ -32,6 +34,9 @@ Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 @pytest.fixture(scope="module")
 def reference(minilm: Path) -> SentenceTransformer:
+    # Imported here: the fast tests collect this file in an environment without torch.
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
 
 
@@ -110,13 +115,13 @@ def test_mixed_batches_of_requests_at_once(server: Gunicorn, goldens: Vectors) -
 
 def test_predict_gives_the_same_vector(server: Gunicorn, goldens: Vectors) -> None:
     body = {"task_type": "embedding", "input_text": TEXTS[-1]}
-    status, _, answer = server.request("POST", "/predict", body)
+    status, _headers, answer = server.request("POST", "/predict", body)
     assert status == 200
     assert answer["result"]["truncated"] is True
     assert_close(np.array([answer["result"]["embedding"]], dtype=np.float32), goldens[-1:])
 
 
 def test_a_text_of_a_megabyte_is_cut_and_answered(server: Gunicorn) -> None:
-    _, headers, answer = embed(server, ["word " * 200_000])
+    _vectors, headers, answer = embed(server, ["word " * 200_000])
     assert answer["usage"]["prompt_tokens"] == LIMIT
     assert headers["X-Truncated-Inputs"] == "1"

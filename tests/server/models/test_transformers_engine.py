@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
 from model_server.engines import create
 from model_server.engines.base import EngineStartFailed, TensorBatch, TextEncoder
@@ -92,6 +90,9 @@ def test_a_damaged_config_is_refused(copy: Path) -> None:
 
 
 def test_weights_as_pickle_only_are_refused(copy: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
     weights = load_file(copy / "model.safetensors")
     (copy / "model.safetensors").unlink()
     torch.save(weights, copy / "pytorch_model.bin")
@@ -108,6 +109,8 @@ def test_cut_weights_are_refused(copy: Path, minilm: Path) -> None:
 
 
 def test_missing_weights_are_refused_not_drawn_by_lot(copy: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
     weights = load_file(copy / "model.safetensors")
     del weights["encoder.layer.3.attention.self.query.weight"]
     (copy / "model.safetensors").unlink()

@@ -24,7 +24,7 @@ def texts() -> list[str]:
     lengths += [round(300 + index * 300 / (LONG - 1)) for index in range(LONG)]
     found = []
     for index, length in enumerate(lengths):
-        words = [draw.choice(_ENGLISH) for _ in range(length)]
+        words = [draw.choice(_ENGLISH) for _place in range(length)]
         for foreign, every in ((_CHINESE, 3), (_EMOJI, 4), (_OTHERS, 5)):
             if index % every == 0:
                 for place in range(0, length, 2):

@@ -22,7 +22,7 @@ def create(name: str) -> Engine:
 
     Raises EngineUnavailable when a package that it needs is missing.
     """
-    module, _, attribute = REGISTRY[name].partition(":")
+    module, attribute = REGISTRY[name].split(":")
     try:
         engine: Engine = getattr(importlib.import_module(module), attribute)()
     except ImportError as error:

@@ -22,8 +22,9 @@ class Authenticator:
 
     def identify(self, authorization: str | None, api_key: str | None) -> str:
         """Return the name of the key, or raise Unauthenticated."""
-        scheme, _, token = (authorization or "").partition(" ")
-        presented = token.strip() if scheme.lower() == "bearer" else api_key
+        words = (authorization or "").split(maxsplit=1)
+        bearer = len(words) == 2 and words[0].lower() == "bearer"
+        presented = words[1].strip() if bearer else api_key
         if not presented:
             raise Unauthenticated(
                 "No API key was sent; send it as `Authorization: Bearer KEY`.", headers=_CHALLENGE
