@@ -11,24 +11,10 @@ version_added: 0.1.0
 description:
   - Does what P(modelops.serving.services#filter) does, and returns the problems instead of failing.
   - Also checks that each service that asks for API keys has at least one.
+extends_documentation_fragment:
+  - modelops.serving.declaration
 positional: overrides, locks, project_root, secrets
 options:
-  _input:
-    description: The mapping C(model_services).
-    type: dict
-    required: true
-  overrides:
-    description: The mapping C(model_services_overrides).
-    type: dict
-    default: {}
-  locks:
-    description: The mapping C(model_locks), from names to locks.
-    type: dict
-    default: {}
-  project_root:
-    description: The folder to which the path of a lock file is relative.
-    type: path
-    default: .
   secrets:
     description: The mapping C(model_service_secrets), of which only the names are read.
     type: dict

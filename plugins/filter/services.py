@@ -13,24 +13,9 @@ description:
     completes what is not given.
   - Every role of the collection reads its services through this filter.
   - An unknown key is refused and the nearest known one named. All problems are reported together.
+extends_documentation_fragment:
+  - modelops.serving.declaration
 positional: overrides, locks, project_root
-options:
-  _input:
-    description: The mapping C(model_services).
-    type: dict
-    required: true
-  overrides:
-    description: The mapping C(model_services_overrides).
-    type: dict
-    default: {}
-  locks:
-    description: The mapping C(model_locks), from names to locks.
-    type: dict
-    default: {}
-  project_root:
-    description: The folder to which the path of a lock file is relative.
-    type: path
-    default: .
 """
 
 EXAMPLES = r"""
