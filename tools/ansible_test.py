@@ -22,7 +22,6 @@ from .collection import NAME, NAMESPACE
 from .paths import CACHE, ROOT, binary
 from .report import Failure, run
 
-WORKSPACE = CACHE / "workspace" / "ansible_collections" / NAMESPACE / NAME
 SCRIPT = '''"""Install pip from the wheel inside this file, as get-pip.py does."""
 import base64, os, sys, tempfile
 WHEEL = os.path.join(tempfile.mkdtemp(prefix="get-pip-"), "{name}")
@@ -80,16 +79,17 @@ def bootstrap_pip() -> None:
 
 
 def _run(verb: str) -> str:
-    shutil.rmtree(WORKSPACE, ignore_errors=True)
+    workspace = CACHE / f"ansible-test-{verb}" / "ansible_collections" / NAMESPACE / NAME
+    shutil.rmtree(workspace, ignore_errors=True)
     for path in files():
-        target = WORKSPACE / path
+        target = workspace / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, target)
     # ansible-test asks git for the files, and would hear of none below an ignored folder.
-    run(["git", "init", "--quiet"], log="ansible-test-git", cwd=WORKSPACE)
+    run(["git", "init", "--quiet"], log=f"git-{verb}", cwd=workspace)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     command = [binary("units", "ansible-test"), verb, "--local", "--python", python]
-    return run(command, log=f"ansible-test-{verb}", cwd=WORKSPACE)
+    return run(command, log=f"ansible-test-{verb}", cwd=workspace)
 
 
 def _pip_version() -> str:

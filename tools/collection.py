@@ -34,7 +34,7 @@ def build(folder: Path = BUILD) -> Path:
     """Build the tarball that users install, and return its path."""
     shutil.rmtree(folder, ignore_errors=True)
     command = [binary("dev", "ansible-galaxy"), "collection", "build", "--output-path", str(folder)]
-    run(command, log="collection-build")
+    run(command, log=f"build-{folder.parent.name}-{folder.name}")
     return next(folder.glob(f"{NAMESPACE}-{NAME}-*.tar.gz"))
 
 

@@ -49,9 +49,13 @@ def answers() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def docker(*arguments: str, log: str = "docker") -> str:
-    """Run one docker command and return what it printed."""
-    return run(["docker", *arguments], log=log).strip()
+def docker(*arguments: str) -> str:
+    """Run one docker command and return what it printed; raise ``Failure`` with its message."""
+    command = ["docker", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        raise Failure(f"'{' '.join(command)}' ended with {answer.returncode}: {answer.stderr}")
+    return answer.stdout.strip()
 
 
 def install(*packages: str) -> None:

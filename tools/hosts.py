@@ -64,12 +64,9 @@ def start(host: Host) -> None:
         flags += [f"--network={network.name}", *_attach("--network-alias", network)]
     if not host.command:
         flags += SYSTEMD_FLAGS
-    log = f"host-{host.name}"
-    docker(
-        "run", "--detach", f"--name={host.name}", *flags, host.image, *host.command.split(), log=log
-    )
+    docker("run", "--detach", f"--name={host.name}", *flags, host.image, *host.command.split())
     for network in host.networks[1:]:
-        docker("network", "connect", *_attach("--alias", network), network.name, host.name, log=log)
+        docker("network", "connect", *_attach("--alias", network), network.name, host.name)
     if not host.command:
         wait_for_boot(host.name)
         install_ca(host.name)
@@ -79,10 +76,10 @@ def remove(names: Iterable[str], networks: Iterable[str] = ()) -> None:
     """Remove hosts and networks; what does not exist is passed over."""
     for name in names:
         if _known("container", name):
-            docker("rm", "--force", "--volumes", name, log=f"host-{name}")
+            docker("rm", "--force", "--volumes", name)
     for network in networks:
         if _known("network", network):
-            docker("network", "rm", network, log=f"network-{network}")
+            docker("network", "rm", network)
 
 
 def add_network(name: str, subnet: str = "") -> None:
@@ -91,7 +88,7 @@ def add_network(name: str, subnet: str = "") -> None:
         return
     flags = [f"--opt=com.docker.network.driver.mtu={_mtu()}"]
     flags += [f"--subnet={subnet}"] if subnet else []
-    docker("network", "create", *flags, name, log=f"network-{name}")
+    docker("network", "create", *flags, name)
 
 
 def _attach(alias_flag: str, network: Network) -> list[str]:

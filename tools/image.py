@@ -15,9 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import collection
 from .engine import SYSTEMD_FLAGS, docker, install, wait_for_boot
 from .machine import install_ca, run_flags, write_variables
-from .paths import CACHE, COLLECTIONS, LOCKS, ROOT, binary
+from .paths import CACHE, LOCKS, ROOT, binary
 from .report import Failure, main, run, say, step
 
 REPOSITORY = "modelops-host"
@@ -111,7 +112,7 @@ def _build(suite: str, image: str) -> None:
         command += [f"--aptopt={option}" for option in _apt_options()]
         run([*command, suite, archive, *_sources(suite)], log=f"image-{suite}")
         changes = [f"--change={change}" for change in CHANGES]
-        docker("import", *changes, archive, image, log=f"import-{suite}")
+        docker("import", *changes, archive, image)
 
 
 def _sources(suite: str) -> list[str]:
@@ -147,7 +148,7 @@ def _bake(image: str) -> None:
             machine = write_variables(CACHE / "machine.json")
             command = [binary("dev", "ansible-playbook"), str(BAKE_PLAYBOOK)]
             command += ["--inventory", f"{name},", "--extra-vars", f"@{machine}"]
-            run(command, log="bake", env={"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)})
+            run(command, log="bake", env={"ANSIBLE_COLLECTIONS_PATH": str(collection.link())})
             docker("kill", "--signal=SIGRTMIN+3", name)
             docker("wait", name)
             docker("commit", *(f"--change={change}" for change in CHANGES), name, image)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in for the model server: it answers every request on a Unix socket with what it received.
