@@ -225,7 +225,7 @@ def check_routes() -> None:
 def check_limits() -> None:
     """A burst passes, more gets 429 with Retry-After, and each credential counts alone."""
     begun = time.monotonic()
-    answers = [ask("GET", "/v1/models", X_API_Key="burst") for _attempt in range(12)]
+    answers = [ask("GET", "/v1/models", X_API_Key="burst") for _i in range(12)]
     # One and the burst of four, and one more for each ten seconds that it took.
     allowed = 5 + int((time.monotonic() - begun) / 10) + 1
     passed = [answer.status for answer in answers].count(200)
@@ -245,7 +245,7 @@ def check_limits() -> None:
     check("the same credential in the other header is", answer.status == 429, answer)
     answer = ask("GET", "/v1/models", Authorization="Bearer burst", X_API_Key="junk")
     check("a second header gives no second allowance", answer.status == 429, answer)
-    check("health is not limited", all(ask("GET", "/health").status == 200 for _attempt in range(12)))
+    check("health is not limited", all(ask("GET", "/health").status == 200 for _i in range(12)))
     time.sleep(11)
     check("the allowance comes back", ask("GET", "/v1/models", X_API_Key="burst").status == 200)
 
