@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .paths import CACHE
 from .report import Failure, main, run, say, step
 
-STATE = CACHE / "engine"
+# Gone after a restart of the machine, as what it remembers.
+STATE = Path("/run/modelops-engine")
 PID_FILE = STATE / "dockerd.pid"
 BY_SYSTEMD = STATE / "started-by-systemd"
 LOG = STATE / "dockerd.log"
