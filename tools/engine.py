@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .paths import CACHE
 from .report import Failure, main, run, say, step
 
-STATE = CACHE / "engine"
+# Gone after a restart of the machine, as what it remembers.
+STATE = Path("/run/modelops-engine")
 PID_FILE = STATE / "dockerd.pid"
 BY_SYSTEMD = STATE / "started-by-systemd"
 LOG = STATE / "dockerd.log"
@@ -80,8 +80,6 @@ def start() -> bool:
             raise Failure("missing: a container engine that answers 'docker version'")
         # docker-cli is a package of its own from Debian 13 on.
         install("docker.io", "docker-cli", "iptables", "ca-certificates")
-        if answers():
-            return False
     if os.geteuid() != 0:
         raise Failure("the container engine does not answer; start it, or run this as root")
     STATE.mkdir(parents=True, exist_ok=True)
