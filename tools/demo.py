@@ -19,7 +19,7 @@ from pathlib import Path
 from . import collection, engine, image, machine, venv
 from .client import Service, cosine, embed
 from .hosts import Host, remove, start
-from .paths import DEMO, ROOT, VENVS, binary
+from .paths import COLLECTIONS, DEMO, ROOT, VENVS, binary
 from .play import play
 from .report import Failure, main, say, show, step
 
@@ -59,7 +59,7 @@ def clean() -> None:
         remove([CONTAINER])
         image.remove_all()
     engine.stop()
-    for folder in (DEMO, VENVS / "demo"):
+    for folder in (DEMO, VENVS / "demo", COLLECTIONS.parent):
         shutil.rmtree(folder, ignore_errors=True)
     say("the demo is gone")
 
