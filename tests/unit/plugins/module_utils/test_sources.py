@@ -170,11 +170,11 @@ def test_a_subfolder_is_a_model_of_its_own(hub, kind, hub_root, model, tmp_path)
 def test_a_listing_that_modelscope_cuts_is_walked(hub, hub_root):
     many = {f"data/{n // 1600}/{n:05}.txt": b"" for n in range(3200)}
     write(hub_root / "owner" / "many", many)
-    source = source_of(hub, "modelscope", id="owner/many")
+    source = source_of(hub, "modelscope", id="owner/many", timeout=30)
     assert {item.path for item in source.list().files} == set(many)
     write(hub_root / "owner" / "flat", {f"{n:05}.txt": b"" for n in range(3001)})
     with pytest.raises(ModelError, match="3000 or more entries in the folder '/'"):
-        source_of(hub, "modelscope", id="owner/flat").list()
+        source_of(hub, "modelscope", id="owner/flat", timeout=30).list()
 
 
 def test_huggingface_pages_are_followed(serve):
