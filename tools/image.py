@@ -72,10 +72,11 @@ def ensure(name: str) -> str:
 
 def remove_all() -> None:
     """Remove every image that was built here."""
-    listed = docker("image", "ls", "--quiet", "--no-trunc", REPOSITORY).split()
+    # By name: an image that another one was made from can be untagged, but not removed by its id.
+    listed = docker("image", "ls", "--format={{.Repository}}:{{.Tag}}", REPOSITORY).split()
     if listed:
-        docker("image", "rm", "--force", *sorted(set(listed)))
-        say(f"removed {len(set(listed))} host images")
+        docker("image", "rm", *listed)
+        say(f"removed {len(listed)} names of host images")
 
 
 def _exists(image: str) -> bool:
