@@ -17,13 +17,13 @@ from pathlib import Path
 
 from . import collection
 from .engine import SYSTEMD_FLAGS, docker, install, wait_for_boot
-from .machine import install_ca, run_flags, write_variables
+from .machine import PUBLIC, install_ca, run_flags, write_variables
 from .paths import CACHE, LOCKS, ROOT, binary
 from .report import Failure, main, run, say, step
 
 REPOSITORY = "modelops-host"
 SUITES = ("bullseye", "bookworm", "trixie")
-MIRROR = os.environ.get("MODELOPS_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+MIRROR = os.environ.get("MODELOPS_DEBIAN_MIRROR", PUBLIC["debian"])
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # A minimal server installation; whatever a role needs beyond this, the role installs.
 PACKAGES = (

