@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ._approval import Policy, approve, read_proof, write_proof
 from ._client import check_client, run_client
 from ._download import PART, Expected, check_room, download
 from ._errors import ModelError
@@ -51,6 +52,7 @@ class Choice:
     verify: str = "auto"
     client: str = "builtin"
     client_python: str = ""
+    policy: Policy = field(default_factory=Policy)
 
 
 class Snapshot:
@@ -147,6 +149,12 @@ class Snapshot:
             outcome.add(".", None, "mode")
             if not check_mode:
                 seal(self._place.path)
+        known = read_proof(self._place.proof)
+        proof = {**known, **approve(self._place.path, current, self._choice.policy, known)}
+        if proof != known:
+            outcome.add(".", None, "proof")
+            if not check_mode:
+                write_proof(self._place.proof, proof)
         if not check_mode:
             state.write(self._place.path, current, self._selection)
             self._clean()
@@ -207,10 +215,12 @@ class Snapshot:
         arrived = [self._obtain(outcome, item) for item in listing.files]
         self._prune(paths)
         outcome.manifest = self._describe(listing, arrived)
+        proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
         seal(place.partial)
         remove_file(place.manifest)
         if os.path.isdir(place.path):
             os.rename(place.path, place.old)
+        write_proof(place.proof, proof)
         write_manifest(place.manifest, outcome.manifest)
         os.rename(place.partial, place.path)
         sync_folder(os.path.dirname(place.path))

@@ -21,7 +21,15 @@ from ._hashing import sha256_file
 from ._manifest import Difference, Manifest, read_manifest
 
 FILE_MODE, FOLDER_MODE = 0o444, 0o555
-SUFFIXES = (".manifest.json", ".state.json", ".partial", ".archive", ".old", ".lock")
+SUFFIXES = (
+    ".manifest.json",
+    ".proof.json",
+    ".state.json",
+    ".partial",
+    ".archive",
+    ".old",
+    ".lock",
+)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*")
 
 
@@ -58,6 +66,11 @@ class Place:
         return self.path + ".manifest.json"
 
     @property
+    def proof(self) -> str:
+        """What was checked beside the hashes before the folder was sealed."""
+        return self.path + ".proof.json"
+
+    @property
     def state(self) -> str:
         """What files looked like when their hashes were last found right."""
         return self.path + ".state.json"
@@ -80,7 +93,7 @@ class Place:
     @property
     def leftovers(self) -> tuple[str, ...]:
         """All that may lie beside the folder."""
-        return (self.manifest, self.state, self.partial, self.archive, self.old)
+        return (self.manifest, self.proof, self.state, self.partial, self.archive, self.old)
 
     def check_free(self) -> None:
         """Refuse a place inside or around another snapshot (``store_conflict``)."""
@@ -229,7 +242,7 @@ def _marks(path: str) -> list[int]:
 
 def remove(place: Place) -> None:
     """Remove the snapshot and all that lies beside it, first what says that it is complete."""
-    for leftover in (place.manifest, place.state):
+    for leftover in (place.manifest, place.proof, place.state):
         remove_file(leftover)
     for folder in (place.path, place.partial, place.archive, place.old):
         remove_tree(folder)

