@@ -31,7 +31,7 @@ options:
 EXAMPLES = r"""
 - name: Show where a model may come from
   ansible.builtin.debug:
-    msg: "{{ services.minilm.model.mirrors | modelops.serving.mirrors({'package': index}, tokens) }}"
+    msg: "{{ services.gte.model.mirrors | modelops.serving.mirrors(endpoints, tokens) }}"
 """
 
 RETURN = r"""

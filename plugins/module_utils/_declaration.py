@@ -262,7 +262,7 @@ def _resolve_lock(
                 )
                 return None
     if lock is None and model["mirrors"]:
-        remedy = "mirrors need a lock, which decides what is right; make one with playbooks/lock.yml"
+        remedy = "mirrors need a lock, which decides what is right; playbooks/lock.yml makes one"
         problems.append(Problem(where, None, remedy))
     if lock is None:
         return None
