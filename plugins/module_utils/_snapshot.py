@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from ._approval import Policy, approve, read_proof, write_proof
+from ._approval import Policy, approve, check_signature, read_proof, write_proof
 from ._client import check_client, run_client
 from ._download import PART, Expected, check_room, download
 from ._errors import ModelError
@@ -74,6 +74,7 @@ class Snapshot:
             self._python = check_client(choice.client, place.source, choice.client_python)
         if choice.lock is not None:
             check_lock(choice.lock, place)
+        check_signature(choice.lock, choice.policy, read_proof(place.proof), self._name)
 
     def present(self, check_mode: bool = False) -> Outcome:
         """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""
