@@ -10,15 +10,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-<<<<<<< HEAD
 from ._approval import Policy, approve, check_signature, read_proof, write_proof
-from ._client import check_client, run_client
-from ._download import PART, Expected, check_room, download
-=======
-from ._approval import Policy, approve, read_proof, write_proof
 from ._client import check_client
 from ._download import check_room
->>>>>>> main
 from ._errors import ModelError
 from ._files import (
     list_tree,

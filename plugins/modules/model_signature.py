@@ -30,13 +30,13 @@ options:
     type: dict
   snapshot:
     description:
-      - The folder of a snapshot. What is signed is its manifest; whether the bytes still match it says
-        M(modelops.serving.model_snapshot_info).
+      - The folder of a snapshot. What is signed is its manifest; whether the bytes still match it
+        says M(modelops.serving.model_snapshot_info).
     type: path
   private_key:
     description:
-      - The private key, a PEM file on the curve P-256, P-384 or P-521. It never leaves the host that
-        the module runs on.
+      - The private key, a PEM file on the curve P-256, P-384 or P-521. It never leaves the host
+        that the module runs on.
     type: path
     required: true
   password:
@@ -46,8 +46,8 @@ options:
     default: ""
   certificate:
     description:
-      - The certificate of O(private_key), a PEM file. It must be usable for digital signatures or code
-        signing. Without one the key alone signs.
+      - The certificate of O(private_key), a PEM file. It must be usable for digital signatures or
+        code signing. Without one the key alone signs.
     type: path
   certificate_chain:
     description:
@@ -62,8 +62,8 @@ options:
     required: true
   tools_python:
     description:
-      - The Python interpreter, or the environment, that has model-signing. Empty means the interpreter
-        that runs the module.
+      - The Python interpreter, or the environment, that has model-signing. Empty means the
+        interpreter that runs the module.
     type: path
     default: ""
 seealso:

@@ -107,10 +107,10 @@ options:
   signature:
     description:
       - The text of a signature in the format of OpenSSF model signing, as
-        M(modelops.serving.model_signature) or the command C(model_signing) makes it. It must be about
-        exactly the files of the snapshot, apart from itself.
-      - With a O(lock) it is verified before the first byte is fetched, and always before the snapshot
-        gets its name. One that is given is verified whether it is required or not.
+        M(modelops.serving.model_signature) or the command C(model_signing) makes it. It must be
+        about exactly the files of the snapshot, apart from itself.
+      - With a O(lock) it is verified before the first byte is fetched, and always before the
+        snapshot gets its name. One that is given is verified whether it is required or not.
     type: str
     default: ""
   trusted_keys:
@@ -121,8 +121,8 @@ options:
     default: []
   trusted_certificates:
     description:
-      - Root certificates as PEM, one or several a text. Whoever has a certificate from one of them that
-        may be used for signing may have signed, so trust authorities that issue only for this.
+      - Root certificates as PEM, one or several a text. Whoever has a certificate from one of them
+        that may be used for signing may have signed, so trust authorities that issue only for this.
     type: list
     elements: str
     default: []
