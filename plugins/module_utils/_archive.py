@@ -146,7 +146,8 @@ class _Member:
 class Folder:
     """The files below the folder ``path``: ``sizes`` by name.
 
-    ``below`` limits them to one folder in it: empty, or a name that ends in ``/``. Links are followed as long as they stay inside it; others are refused (``unsafe_path``).
+    ``below`` limits them to one folder in it: empty, or a name that ends in ``/``. Links are
+    followed as long as they stay inside ``path``; others are refused (``unsafe_path``).
     """
 
     def __init__(self, path: str, below: str = "") -> None:

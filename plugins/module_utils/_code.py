@@ -23,7 +23,7 @@ _CODE_NAME = re.compile(
 )
 # A layer of Keras may be Python bytecode (Lambda); only Keras itself could tell.
 _KERAS_NAME = re.compile(r".*\.(h5|hdf5|keras)", re.IGNORECASE | re.DOTALL)
-_HINTS = re.compile(rb'auto_map|custom_pipelines|allow_remote|plugins|\\u00[4-7]|\x00')
+_HINTS = re.compile(rb"auto_map|custom_pipelines|allow_remote|plugins|\\u00[4-7]|\x00")
 _CHUNK = 1024 * 1024
 _OVERLAP = 32
 # Larger ones that name a key of interest are refused unread: parsing needs many times their size.

@@ -146,7 +146,7 @@ def _describe_weights(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
         for tensor in read_header(whole, path, sizes[path]).values():
             dtype = _DTYPES.get(tensor.dtype)
             if dtype is not None:
-                by_dtype[dtype] = by_dtype.get(dtype, 0) + tensor.count
+                by_dtype[dtype] = by_dtype.get(dtype, 0) + tensor.elements
     if by_dtype:
         described["parameters"] = sum(by_dtype.values())
         described["weights_dtype"] = max(by_dtype, key=lambda dtype: by_dtype[dtype])

@@ -15,7 +15,8 @@ from ._manifest import Manifest
 class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
-    Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again).
+    Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again),
+    ``proof`` (checked by other rules). ``proof`` is what ``_approval.approve`` returned.
     """
 
     path: str
@@ -25,6 +26,7 @@ class Outcome:
     files: list[dict[str, Any]] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
+    proof: dict[str, Any] = field(default_factory=dict)
 
     def add(self, path: str, size: int | None, reason: str) -> None:
         """Note one file that changes."""
@@ -39,6 +41,7 @@ class Outcome:
             "manifest": self.manifest.to_dict() if self.manifest else None,
             "fetched_bytes": self.fetched_bytes,
             "files": self.files,
+            "scan": _public(self.proof.get("scan")),
         }
 
     def diff(self) -> dict[str, str]:
@@ -53,3 +56,8 @@ class Outcome:
 
 def _table(sizes: dict[str, int]) -> str:
     return "".join(f"{size:>12} {path}\n" for path, size in sorted(sizes.items()))
+
+
+def _public(scan: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out what the result of a scan is recognised by."""
+    return scan and {key: scan[key] for key in ("files", "findings", "scanner")}

@@ -60,12 +60,12 @@ class Tensor(NamedTuple):
     end: int
 
     @property
-    def count(self) -> int:
+    def elements(self) -> int:
         """The number of its elements."""
-        count = 1
+        product = 1
         for dimension in self.shape:
-            count *= dimension
-        return count
+            product *= dimension
+        return product
 
 
 def check_safetensors(path: str, name: str) -> None:

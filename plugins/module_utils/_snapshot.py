@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from ._approval import Policy, approve, read_proof, write_proof
+from ._approval import Policy, approve, check_policy, read_proof, write_proof
 from ._client import check_client, run_client
 from ._download import PART, Expected, check_room, download
 from ._errors import ModelError
@@ -24,6 +24,7 @@ from ._files import (
     unseal_folders,
 )
 from ._hashing import digest_file
+from ._links import check_arrived
 from ._manifest import Difference, Manifest, ModelFile, write_manifest
 from ._metadata import describe, folder_files
 from ._model_files import check_files, check_shards
@@ -151,6 +152,7 @@ class Snapshot:
                 seal(self._place.path)
         known = read_proof(self._place.proof)
         proof = {**known, **approve(self._place.path, current, self._choice.policy, known)}
+        outcome.proof = proof
         if proof != known:
             outcome.add(".", None, "proof")
             if not check_mode:
@@ -184,7 +186,9 @@ class Snapshot:
 
     def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
         """Refuse before the first byte what cannot end well."""
-        check_files([item.path for item in listing.files], self._name)
+        paths = [item.path for item in listing.files]
+        check_files(paths, self._name)
+        check_policy(paths, self._choice.policy, self._name)
         for item in missing:
             if item.hash.kind == "none" and not matches(item.path, self._choice.allow_unverified):
                 raise no_hash(item.path)
@@ -215,7 +219,7 @@ class Snapshot:
         arrived = [self._obtain(outcome, item) for item in listing.files]
         self._prune(paths)
         outcome.manifest = self._describe(listing, arrived)
-        proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        proof = outcome.proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
         seal(place.partial)
         remove_file(place.manifest)
         if os.path.isdir(place.path):
@@ -269,6 +273,7 @@ class Snapshot:
         for path in paths:
             remove_file(os.path.join(self._place.partial, path))
         run_client(self._choice.client, self._python, self._source, self._place.partial, paths)
+        check_arrived(self._place.partial, paths)
 
     def _describe(self, listing: Listing, files: Sequence[ModelFile]) -> Manifest:
         sizes, read = folder_files(self._place.partial)

@@ -20,8 +20,12 @@ description:
   - Files that were changed or removed by hand are fetched again and named in the result.
 author:
   - The modelops.serving contributors (@modelops)
+  - Before a snapshot gets its name, its files are looked into. The headers of safetensors and GGUF
+    files must agree with the files. Pickles and code are refused unless they are allowed by name,
+    and pickles that are allowed are scanned.
 requirements:
   - Python 3.9 or later on the host, and nothing else
+  - The tools environment (O(tools_python)) for pickles that are allowed
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
@@ -42,6 +46,35 @@ options:
     type: list
     elements: str
     default: []
+  allow_pickle:
+    description:
+      - Shell patterns of pickle files that are taken. Pickles can run any code when they are
+        loaded, so that all others are refused (V(unsafe_weights)).
+      - Pickles are known by their names (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl) and others),
+        and whatever they are called by their content, also inside zip archives and NumPy arrays.
+      - Those that are taken are scanned with picklescan. One that imports what is dangerous, or
+        cannot be scanned to its end, is refused (V(content_refused)).
+    type: list
+    elements: str
+    default: []
+  allow_code:
+    description:
+      - Shell patterns of files that are taken although they are code or ask a loader to run code.
+        All others are refused (V(code_refused)). What is taken is stored; the server of this
+        collection never runs it.
+      - Code is what is a program, a library or a script by its name or content, a Keras file
+        (C(.h5), C(.hdf5), C(.keras)), and a JSON file with C(auto_map), C(custom_pipelines),
+        ModelScope's C(allow_remote) or C(plugins), or a module type of its own in
+        C(modules.json).
+    type: list
+    elements: str
+    default: []
+  tools_python:
+    description:
+      - The Python interpreter, or the environment, on the host that has picklescan. The role
+        C(python_env) makes one.
+    type: path
+    default: ""
   client:
     description:
       - What fetches the bytes. The hubs' own libraries may do it instead of the built-in client;
@@ -88,6 +121,15 @@ EXAMPLES = r"""
     revision: v1.1.0
     exclude: ["*.onnx", "onnx/"]
 
+- name: Fetch a model whose weights are a pickle, after a scan
+  modelops.serving.model_snapshot:
+    source: modelscope
+    id: iic/nlp_gte_sentence-embedding_chinese-base
+    revision: v1.1.0
+    include: [config.json, vocab.txt, pytorch_model.bin]
+    allow_pickle: [pytorch_model.bin]
+    tools_python: /opt/modelops/environments/0123456789ab
+
 - name: Hash every byte again
   modelops.serving.model_snapshot:
     source: package
@@ -133,8 +175,38 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again.
+          were removed, V(mode) where owner or mode were set again, V(proof) where the files were
+          looked into again.
       type: str
+scan:
+  description:
+    - What looking into the files found; null where they are not there (yet).
+  returned: success
+  type: dict
+  contains:
+    files:
+      description: How many files were looked into.
+      type: int
+    findings:
+      description: The pickles and the code among them, all of which are allowed by name.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The path inside the snapshot.
+          type: str
+        kind:
+          description: V(pickle), V(code), or V(remote_code) for settings that ask for code.
+          type: str
+        detail:
+          description: What was found.
+          type: str
+        decision:
+          description: V(allowed); what is refused fails the module.
+          type: str
+    scanner:
+      description: Name and version of what scanned the pickles; null if there were none.
+      type: dict
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -143,6 +215,7 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.modelops.serving.plugins.module_utils._approval import Policy
 from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
     STORE,
     build_source,
@@ -175,6 +248,11 @@ def work(module):
             verify=params["verify"],
             client=params["client"],
             client_python=params["client_python"],
+            policy=Policy(
+                allow_pickle=tuple(params["allow_pickle"]),
+                allow_code=tuple(params["allow_code"]),
+                tools_python=params["tools_python"],
+            ),
         )
         source = build_source(params, revision, place.archive)
         outcome = Snapshot(place, source, choice).present(module.check_mode)
@@ -190,6 +268,9 @@ def main():
         store={"type": "path", "default": STORE},
         lock={"type": "dict"},
         allow_unverified={"type": "list", "elements": "str", "default": []},
+        allow_pickle={"type": "list", "elements": "str", "default": []},
+        allow_code={"type": "list", "elements": "str", "default": []},
+        tools_python={"type": "path", "default": ""},
         client={
             "type": "str",
             "choices": ["builtin", "modelscope", "huggingface_hub"],
