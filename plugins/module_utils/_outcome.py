@@ -16,7 +16,9 @@ class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
     Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again),
-    ``proof`` (checked by other rules). ``proof`` is what ``_approval.approve`` returned.
+    ``proof`` (checked by other rules).
+    ``transfer`` has a meter's figures and the bytes by host, none if nothing was fetched.
+    ``warnings`` are sentences for the user. ``proof`` is what ``_approval.approve`` returned.
     """
 
     path: str
@@ -24,6 +26,8 @@ class Outcome:
     manifest: Manifest | None = None
     fetched_bytes: int = 0
     files: list[dict[str, Any]] = field(default_factory=list)
+    transfer: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     proof: dict[str, Any] = field(default_factory=dict)
@@ -40,6 +44,7 @@ class Outcome:
             "path": self.path,
             "manifest": self.manifest.to_dict() if self.manifest else None,
             "fetched_bytes": self.fetched_bytes,
+            "transfer": self.transfer,
             "files": self.files,
             "scan": _public(self.proof.get("scan")),
         }
