@@ -47,6 +47,7 @@ class Outcome:
             "transfer": self.transfer,
             "files": self.files,
             "signature": self.proof.get("signature"),
+            "scan": _public(self.proof.get("scan")),
         }
 
     def diff(self) -> dict[str, str]:
@@ -61,3 +62,8 @@ class Outcome:
 
 def _table(sizes: dict[str, int]) -> str:
     return "".join(f"{size:>12} {path}\n" for path, size in sorted(sizes.items()))
+
+
+def _public(scan: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out what the result of a scan is recognised by."""
+    return scan and {key: scan[key] for key in ("files", "findings", "scanner")}
