@@ -19,8 +19,11 @@ from .base import Connection, Listing, Source, SourceFile, Wanted
 class TreeSource(Source):
     """A source whose files lie in one tree. A subclass says where it is."""
 
+    streams = 1  # the members of an archive share one file
+
     def __init__(self, wanted: Wanted, connection: Connection) -> None:
         super().__init__(wanted, connection)
+        self.local = True
         self._tree: Tree | None = None
         self._proven = False
 
@@ -33,11 +36,13 @@ class TreeSource(Source):
 
     def _files(self) -> Tree:
         """Return the tree; the first call fetches it and finds the model in it."""
-        if self._tree is None:
-            self._tree, self._proven = self._fetch()
-            if not self._prefix:
-                self._prefix = find_root(self._tree.sizes)
-        return self._tree
+        return self._tree or self._use(*self._fetch())
+
+    def _use(self, tree: Tree, proven: bool) -> Tree:
+        self._tree, self._proven = tree, proven
+        if not self._prefix:
+            self._prefix = find_root(tree.sizes)
+        return tree
 
     def _list(self) -> Listing:
         files = tuple(self._entry(name, size) for name, size in self._files().sizes.items())
