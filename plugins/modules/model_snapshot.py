@@ -18,6 +18,8 @@ description:
   - A snapshot that matches its manifest is not fetched again, and nothing is asked over the
     network.
   - Files that were changed or removed by hand are fetched again and named in the result.
+  - A file that another snapshot of the store has with the same SHA-256 is hashed there and linked,
+    not fetched again, and takes no room.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
@@ -188,6 +190,11 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+shared_bytes:
+  description: How many bytes were linked to another snapshot of the store instead of fetched.
+  returned: success
+  type: int
+  sample: 0
 transfer:
   description: How the bytes were fetched; null when none were.
   returned: when the state is not absent
@@ -232,7 +239,8 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again.
+          were removed, V(shared) for files that were linked to another snapshot, V(mode) where
+          owner or mode were set again.
       type: str
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
