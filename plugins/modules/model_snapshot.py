@@ -115,7 +115,7 @@ options:
     description:
       - With V(present) the snapshot is there, and what is damaged is fetched again.
       - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
-        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+        is listed. The O(lock), else the manifest of the last good snapshot, says what is right.
       - With V(absent) it is removed.
     type: str
     choices: [present, repaired, absent]
