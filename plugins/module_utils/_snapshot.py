@@ -38,6 +38,7 @@ from ._outcome import Outcome
 from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
+from ._shared import take_shared
 from ._sources import Listing, Source, SourceFile, source_name
 from ._store import Place, State, find_damage, is_sealed, load_agreed, load_manifest, remove, seal
 from ._transfer import Transfer
@@ -132,7 +133,7 @@ class Snapshot:
         if damage and not check_mode:
             # From here on nothing at the final path claims to be complete.
             os.replace(place.manifest, place.agreed)
-        missing = self._plan(outcome, listing, current, damage)
+        missing = self._plan(outcome, listing, current, damage, check_mode)
         if not listing.archive:
             self._check(listing, missing)
             outcome.after = {item.path: item.size or 0 for item in listing.files}
@@ -205,7 +206,12 @@ class Snapshot:
         return outcome
 
     def _plan(
-        self, outcome: Outcome, listing: Listing, current: Manifest | None, damage: Difference
+        self,
+        outcome: Outcome,
+        listing: Listing,
+        current: Manifest | None,
+        damage: Difference,
+        check_mode: bool,
     ) -> list[SourceFile]:
         """Return the files whose right bytes are nowhere on this host; note what will change."""
         self._homes = {}
@@ -222,6 +228,10 @@ class Snapshot:
         for folder in (self._place.partial, self._place.path):
             self._look_for(listing.files, folder)
         missing = [item for item in listing.files if item.path not in self._homes]
+        for item in take_shared(self._place, missing, self._meter, check_mode):
+            self._homes[item.path] = self._place.partial
+            outcome.share(item.path, item.size or 0)
+        missing = [item for item in missing if item.path not in self._homes]
         for item in missing:
             reason = "different" if item.path in damage.different else "new"
             reason = "missing" if item.path in damage.missing else reason

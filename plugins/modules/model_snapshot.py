@@ -21,6 +21,8 @@ description:
   - Before a snapshot gets its name, its files are looked into. The headers of safetensors and GGUF
     files must agree with the files. Pickles and code are refused unless they are allowed by name,
     and pickles that are allowed are scanned.
+  - A file that another snapshot of the store has with the same SHA-256 is hashed there and linked,
+    not fetched again, and takes no room.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
@@ -174,7 +176,7 @@ options:
     description:
       - With V(present) the snapshot is there, and what is damaged is fetched again.
       - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
-        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+        is listed. The O(lock), else the manifest of the last good snapshot, says what is right.
       - With V(absent) it is removed.
     type: str
     choices: [present, repaired, absent]
@@ -269,6 +271,11 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+shared_bytes:
+  description: How many bytes were linked to another snapshot of the store instead of fetched.
+  returned: success
+  type: int
+  sample: 0
 transfer:
   description: How the bytes were fetched; null when none were.
   returned: when the state is not absent
@@ -313,8 +320,8 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again, V(proof) where the files were
-          looked into again.
+          were removed, V(shared) for files that were linked to another snapshot, V(mode) where
+          owner or mode were set again, V(proof) where the files were looked into again.
       type: str
 signature:
   description: Who signed the model; null where it is not there (yet).
