@@ -5,21 +5,21 @@
 Usage: python3 -m tools.suite all|fast|lint
 
 Two checks run at a time, the long ones first; beside them, which mostly means waiting for
-downloads, the host images are made. The scenarios follow one after the other.
+downloads, the host images are made. The scenarios follow, two at a time as well.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from . import checks, collection, engine, scenarios, venv
 from .report import Failure, main, say, show, step
 
-FAST_VENVS = ("dev", "units", "server", "clients")
+FAST_VENVS = ("dev", "units", "server", "model_tools", "clients")
 
 
 class Results:
@@ -50,12 +50,16 @@ class Results:
         return 1 if self.failed or not self.passed else 0
 
 
-def run_checks(results: Results, parts: Sequence[Callable[[], None]]) -> None:
-    """Run checks, two at a time."""
-    collection.link()
+def run_parts(results: Results, parts: Mapping[str, Callable[[], object]]) -> None:
+    """Run parts, two at a time, in their order."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        names = [part.__name__.replace("_", " ") for part in parts]
-        list(pool.map(results.attempt, names, parts))
+        list(pool.map(results.attempt, parts.keys(), parts.values()))
+
+
+def run_checks(results: Results, chosen: Sequence[Callable[[], None]]) -> None:
+    """Run checks, which all need the collection in its place."""
+    collection.link()
+    run_parts(results, {check.__name__.replace("_", " "): check for check in chosen})
 
 
 def run_all(results: Results) -> None:
@@ -65,8 +69,7 @@ def run_all(results: Results) -> None:
         ready = beside.submit(results.attempt, "host images", partial(scenarios.prepare, names))
         run_checks(results, (*checks.TESTS, *checks.LINT))
         if ready.result():
-            for name in names:
-                results.attempt(f"scenario {name}", partial(scenarios.run_one, name))
+            run_parts(results, {f"scenario {n}": partial(scenarios.run_one, n) for n in names})
         else:
             say(f"without host images and tarball none of the {len(names)} scenarios was run")
 

@@ -24,7 +24,7 @@ options:
     type: dict
     default: {}
   project_root:
-    description: The folder to which the path of a lock file is relative.
+    description: The folder to which the paths of lock and signature files are relative.
     type: path
     default: .
 """

@@ -15,7 +15,14 @@ description:
   - An unknown key is refused and the nearest known one named. All problems are reported together.
 extends_documentation_fragment:
   - modelops.serving.declaration
-positional: overrides, locks, project_root
+positional: overrides, locks, project_root, resolve
+options:
+  resolve:
+    description:
+      - Whether lock and signature files are read. If not, C(model.lock) and C(model.signature) stay
+        as they are declared, and their files need not exist.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -38,11 +45,15 @@ from ansible_collections.modelops.serving.plugins.plugin_utils.declaration impor
 
 
 def services(
-    declared: Any, overrides: Any = None, locks: Any = None, project_root: str = "."
+    declared: Any,
+    overrides: Any = None,
+    locks: Any = None,
+    project_root: str = ".",
+    resolve: bool = True,
 ) -> dict[str, Any]:
     """Return the complete services, or raise one error that lists every problem."""
     try:
-        return complete_services(declared, overrides, locks, project_root)
+        return complete_services(declared, overrides, locks, project_root, resolve)
     except DeclarationError as error:
         raise AnsibleFilterError(f"The declaration is wrong:\n{error}") from error
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ._fields import (
     Problem,
+    Rows,
     Section,
     check_section,
     choice,
@@ -34,6 +35,7 @@ from ._fields import (
 from ._routes import routes_for
 
 ReadLock = Callable[[str], Any]
+ReadText = Callable[[str], str]
 
 SOURCES = ("modelscope", "huggingface", "http", "package", "path")
 CLIENTS = ("builtin", "modelscope", "huggingface_hub")
@@ -42,6 +44,15 @@ SLOTS = ("blue", "green")
 
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,21}")
 
+_ARCHIVE_SHA256 = text("", pattern=r"|[0-9a-f]{64}", hint="64 hexadecimal digits")
+_MIRROR: Section = {
+    "source": choice(SOURCES),
+    "id": text(""),
+    "revision": text(""),
+    "endpoint": text(""),
+    "subfolder": text(""),
+    "archive_sha256": _ARCHIVE_SHA256,
+}
 _SCHEMA: Section = {
     "state": choice(("present", "absent"), "present"),
     "model": {
@@ -50,12 +61,16 @@ _SCHEMA: Section = {
         "revision": text(),
         "endpoint": text(""),
         "subfolder": text(""),
-        "archive_sha256": text("", pattern=r"|[0-9a-f]{64}", hint="64 hexadecimal digits"),
+        "archive_sha256": _ARCHIVE_SHA256,
+        "mirrors": Rows(_MIRROR),
         "lock": mapping_or_text(),
+        "signature": text(""),
         "include": texts(),
         "exclude": texts(),
         "client": choice(CLIENTS, "builtin"),
         "allow_unverified": texts(),
+        "allow_pickle": texts(),
+        "allow_code": texts(),
     },
     "served_name": text(""),
     "task": choice(TASKS, "embedding"),
@@ -106,11 +121,14 @@ def normalise(
     overrides: Any = None,
     locks: Any = None,
     read_lock: ReadLock | None = None,
+    read_text: ReadText | None = None,
+    resolve: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Return the complete services by name.
 
-    ``locks`` maps names to lock mappings; ``read_lock`` reads a lock file by its path relative to
-    the project's root. Raises ``DeclarationError`` with every problem found.
+    ``locks`` maps names to lock mappings; ``read_lock`` reads a lock file, and ``read_text`` a
+    signature, by its path relative to the project's root. Without ``resolve`` both stay as they
+    are declared and need not exist. Raises ``DeclarationError`` with every problem found.
     """
     problems: list[Problem] = []
     for variable, value in (
@@ -127,7 +145,13 @@ def normalise(
     complete = {}
     for name in services:
         declared = merge(services[name], (overrides or {}).get(name, {}))
-        service, found = _complete(str(name), declared, locks or {}, read_lock)
+        service, found = _complete(str(name), declared)
+        if not found:
+            model, where = service["model"], f"model_services.{name}.model"
+            found += _outside(where, model, locks or {})
+            if resolve and not found:
+                model["lock"] = _resolve_lock(where, model, locks or {}, read_lock, found)
+                model["signature"] = _resolve_signature(where, model, read_text, found)
         problems += found
         complete[str(name)] = service
     problems = problems or _shared_domains(complete)
@@ -153,9 +177,7 @@ def missing_secrets(services: Mapping[str, Any], secrets: Mapping[str, Any]) -> 
     ]
 
 
-def _complete(
-    name: str, declared: Any, locks: Mapping[str, Any], read_lock: ReadLock | None
-) -> tuple[dict[str, Any], list[Problem]]:
+def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
     where = f"model_services.{name}"
     problems: list[Problem] = []
     if not _SERVICE_NAME.fullmatch(name):
@@ -167,8 +189,11 @@ def _complete(
     service = check_section(where, declared, _SCHEMA, problems)
     if problems:
         return service, problems
-    problems += _check_model(where, service["model"])
-    service["model"]["lock"] = _resolve_lock(where, service["model"], locks, read_lock, problems)
+    model = service["model"]
+    problems += _check_model(f"{where}.model", model)
+    for index, mirror in enumerate(model["mirrors"]):
+        mirror.update({key: mirror[key] or model[key] for key in ("id", "revision")})
+        problems += _check_model(f"{where}.model.mirrors[{index}]", mirror)
     certificate = service["certificate"]
     if certificate["provider"] == "files":
         for key in ("fullchain", "privkey"):
@@ -204,12 +229,12 @@ def _check_model(where: str, model: Mapping[str, Any]) -> Iterable[Problem]:
     if source in ("modelscope", "huggingface", "http", "path") and not re.fullmatch(
         r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", identity
     ):
-        yield Problem(f"{where}.model.id", identity, "write it as owner/name")
+        yield Problem(f"{where}.id", identity, "write it as owner/name")
     if source in ("http", "path") and not model["endpoint"]:
         remedy = (
             "give the base URL" if source == "http" else "give the folder or archive on the host"
         )
-        yield Problem(f"{where}.model.endpoint", "", remedy)
+        yield Problem(f"{where}.endpoint", "", remedy)
 
 
 def _resolve_lock(
@@ -219,17 +244,10 @@ def _resolve_lock(
     read_lock: ReadLock | None,
     problems: list[Problem],
 ) -> Any:
-    lock, where = model["lock"], f"{where}.model.lock"
+    lock, where = model["lock"], f"{where}.lock"
     if isinstance(lock, str):
         if lock in locks:
             lock = locks[lock]
-        elif lock.startswith("/") or ".." in lock.split("/"):
-            problems.append(
-                Problem(
-                    where, lock, "give a path below the project's root, or a name in model_locks"
-                )
-            )
-            return None
         else:
             try:
                 lock = read_lock(lock) if read_lock else None
@@ -238,6 +256,9 @@ def _resolve_lock(
                     Problem(where, lock, f"it can't be read ({error}); check modelops_project_root")
                 )
                 return None
+    if lock is None and model["mirrors"]:
+        remedy = "mirrors need a lock, which decides what is right; playbooks/lock.yml makes one"
+        problems.append(Problem(where, None, remedy))
     if lock is None:
         return None
     if not isinstance(lock, Mapping) or "files" not in lock:
@@ -251,6 +272,34 @@ def _resolve_lock(
             locked = f"the lock is for {key} '{lock.get(key)}'; {remedy}"
             problems.append(Problem(where, model[key], locked))
     return lock
+
+
+def _resolve_signature(
+    where: str, model: Mapping[str, Any], read_text: ReadText | None, problems: list[Problem]
+) -> str:
+    """Return the text of the signature file."""
+    signature, where = model["signature"], f"{where}.signature"
+    if signature and read_text:
+        try:
+            return read_text(signature)
+        except (OSError, ValueError) as error:
+            remedy = f"it can't be read ({error}); check modelops_project_root"
+            problems.append(Problem(where, signature, remedy))
+    return ""
+
+
+def _outside(where: str, model: Mapping[str, Any], locks: Mapping[str, Any]) -> Iterable[Problem]:
+    """Find the paths that do not lie below the project's root."""
+    remedies = {
+        "lock": "give a path below the project's root, or a name in model_locks",
+        "signature": "give a path below the project's root",
+    }
+    for key, remedy in remedies.items():
+        path = model[key]
+        if not isinstance(path, str) or (key == "lock" and path in locks):
+            continue
+        if path.startswith("/") or ".." in path.split("/"):
+            yield Problem(f"{where}.{key}", path, remedy)
 
 
 def _unknown_services(

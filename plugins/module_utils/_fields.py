@@ -41,6 +41,14 @@ class Field:
         self.check, self.default = check, default
 
 
+class Rows(Field):
+    """A list of sections of one schema, empty by default."""
+
+    def __init__(self, schema: Section) -> None:
+        super().__init__(_list, [])
+        self.schema = schema
+
+
 Section = Mapping[str, Union[Field, "Section"]]
 
 
@@ -72,6 +80,12 @@ def check_section(
                 checked[key] = field.check(declared[key])
             except ValueError as error:
                 problems.append(Problem(inside, declared[key], str(error)))
+            else:
+                if isinstance(field, Rows):
+                    checked[key] = [
+                        check_section(f"{inside}[{index}]", row, field.schema, problems)
+                        for index, row in enumerate(checked[key])
+                    ]
     return checked
 
 

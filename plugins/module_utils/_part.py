@@ -22,7 +22,8 @@ class Part:
     """The bytes at the path ``name`` so far; ``size`` counts them.
 
     ``whole`` is how many there are to be, where that is known; with ``git`` they get git's hash,
-    too. Writing and hashing overlap from the second ``CHUNK`` on, so that a small file needs no thread.
+    too. Writing and hashing overlap from the second ``CHUNK`` on, so that a small file needs no
+    thread.
     What is written goes to the disk early; ``finish`` then has little left to wait for.
     """
 

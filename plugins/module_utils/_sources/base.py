@@ -117,7 +117,7 @@ class Source(ABC):
                     "listing_invalid",
                 )
         files = tuple(
-            SourceFile(item.path[len(self._prefix) :], item.size, item.hash)
+            SourceFile(item.path[len(self._prefix) :], item.size, item.hash, item.listed)
             for item in listing.files
             if item.path.startswith(self._prefix)
         )

