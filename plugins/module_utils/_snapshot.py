@@ -29,8 +29,9 @@ from ._metadata import describe, folder_files
 from ._model_files import check_files, check_shards
 from ._outcome import Outcome
 from ._patterns import matches, selected
+from ._seal import is_protected, protect, seal, unsealed
 from ._sources import Listing, Source, SourceFile
-from ._store import Place, State, find_damage, is_sealed, load_manifest, remove, seal
+from ._store import Place, State, find_damage, load_manifest, remove
 from ._verify import agrees, as_listed, check_lock, file_problem, model_file, no_hash
 
 NO_DAMAGE = Difference((), (), ())
@@ -145,16 +146,24 @@ class Snapshot:
     def _keep(self, outcome: Outcome, current: Manifest, state: State, check_mode: bool) -> Outcome:
         outcome.manifest = current
         outcome.after = outcome.before
-        if not is_sealed(self._place.path):
-            outcome.add(".", None, "mode")
-            if not check_mode:
-                seal(self._place.path)
-        known = read_proof(self._place.proof)
-        proof = {**known, **approve(self._place.path, current, self._choice.policy, known)}
-        if proof != known:
-            outcome.add(".", None, "proof")
-            if not check_mode:
-                write_proof(self._place.proof, proof)
+        place, paths = self._place, [item.path for item in current.files]
+        known = read_proof(place.proof)
+        proof = {**known, **approve(place.path, current, self._choice.policy, known)}
+        protected = is_protected(place.path, paths, known.get("seal"))
+        wrong = {
+            "mode": bool(unsealed(place.path)),
+            "verity": not protected,
+            "proof": proof != known,
+        }
+        for reason in (name for name, found in wrong.items() if found):
+            outcome.add(".", None, reason)
+        if outcome.changed and not check_mode:
+            if not protected:
+                proof["seal"] = protect(place.path, paths)
+                outcome.newly_sealed = True
+            seal(place.path)
+            write_proof(place.proof, proof)
+        outcome.seal = proof.get("seal") or {}
         if not check_mode:
             state.write(self._place.path, current, self._selection)
             self._clean()
@@ -216,6 +225,8 @@ class Snapshot:
         self._prune(paths)
         outcome.manifest = self._describe(listing, arrived)
         proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        outcome.seal = proof["seal"] = protect(place.partial, paths)
+        outcome.newly_sealed = True
         seal(place.partial)
         remove_file(place.manifest)
         if os.path.isdir(place.path):

@@ -1,16 +1,18 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store of snapshots on disk: places, locking, state, sealing, looking for damage."""
+"""The store of snapshots on disk: places, locking, state, looking for damage."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +20,13 @@ from typing import Any
 from ._errors import ModelError
 from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tree, write_atomic
 from ._hashing import sha256_file
-from ._manifest import Difference, Manifest, read_manifest
+from ._manifest import Difference, Manifest, ModelFile, read_manifest
+from ._seal import FILE_MODE
 
-FILE_MODE, FOLDER_MODE = 0o444, 0o555
+MANIFEST, PROOF = ".manifest.json", ".proof.json"
 SUFFIXES = (
-    ".manifest.json",
-    ".proof.json",
+    MANIFEST,
+    PROOF,
     ".state.json",
     ".partial",
     ".archive",
@@ -63,12 +66,12 @@ class Place:
     @property
     def manifest(self) -> str:
         """The manifest; it exists before the folder gets its name."""
-        return self.path + ".manifest.json"
+        return self.path + MANIFEST
 
     @property
     def proof(self) -> str:
         """What was checked beside the hashes before the folder was sealed."""
-        return self.path + ".proof.json"
+        return self.path + PROOF
 
     @property
     def state(self) -> str:
@@ -100,13 +103,13 @@ class Place:
         top = os.path.normpath(self.store)
         folder = os.path.dirname(self.path)
         while len(folder) > len(top):
-            if os.path.lexists(folder + ".manifest.json"):
+            if os.path.lexists(folder + MANIFEST):
                 raise self._conflict(f"{folder} is a snapshot itself")
             folder = os.path.dirname(folder)
         if os.path.lexists(self.path):
             if os.path.islink(self.path) or not os.path.isdir(self.path):
                 raise self._conflict(f"{self.path} is not a folder")
-            if any(name.endswith(".manifest.json") for name in list_tree(self.path)):
+            if any(name.endswith(MANIFEST) for name in list_tree(self.path)):
                 raise self._conflict(f"{self.path} holds other snapshots")
 
     def _conflict(self, what: str) -> ModelError:
@@ -161,30 +164,6 @@ def load_manifest(place: Place) -> Manifest | None:
     return manifest if same else None
 
 
-def seal(folder: str) -> None:
-    """Make all below ``folder`` read-only, and root's if root calls."""
-    for path, mode in list(_unsealed(folder)):
-        if os.geteuid() == 0:
-            os.chown(path, 0, 0)
-        os.chmod(path, mode)
-
-
-def is_sealed(folder: str) -> bool:
-    """Say whether ``seal`` would change nothing."""
-    return not any(_unsealed(folder))
-
-
-def _unsealed(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield what has the wrong mode or owner, and the mode that it should have."""
-    for parent, _folders, files in os.walk(folder):
-        entries = [(parent, FOLDER_MODE), *((os.path.join(parent, f), FILE_MODE) for f in files)]
-        for path, mode in entries:
-            status = os.lstat(path)
-            owned = os.geteuid() != 0 or (status.st_uid, status.st_gid) == (0, 0)
-            if stat.S_IMODE(status.st_mode) != mode or not owned:
-                yield path, mode
-
-
 class State:
     """The memory of the last verification, and of the options that chose the files."""
 
@@ -215,22 +194,44 @@ def find_damage(folder: str, manifest: Manifest, state: State, full: bool) -> Di
 
     A file whose size, times and inode are as remembered is taken as unchanged unless ``full``.
     """
+
+    def same(name: str, item: ModelFile) -> bool:
+        known = not full and state.files.get(item.path) == _marks(name)
+        return known or sha256_file(name) == item.sha256
+
+    return compare(folder, manifest, same)
+
+
+def compare(
+    folder: str, manifest: Manifest, same: Callable[[str, ModelFile], bool], workers: int = 1
+) -> Difference:
+    """Compare the files below ``folder`` with ``manifest``.
+
+    ``same(name, item)`` looks at the bytes of a file whose kind and size are right; ``workers`` of
+    them at a time. A file that the kernel or the disk refuses to read is different.
+    """
     there = set(list_tree(folder))
     expected = {item.path: item for item in manifest.files}
-    different = []
-    for path in sorted(there & set(expected)):
+
+    def is_right(path: str) -> bool:
         name, item = os.path.join(folder, path), expected[path]
         status = os.lstat(name)
         if not stat.S_ISREG(status.st_mode) or status.st_size != item.size:
-            different.append(path)
-        elif not full and state.files.get(path) == _marks(name):
-            continue
-        elif sha256_file(name) != item.sha256:
-            different.append(path)
+            return False
+        try:
+            return same(name, item)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+
+    paths = sorted(there & set(expected))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        right = list(pool.map(is_right, paths))
     return Difference(
         missing=tuple(sorted(set(expected) - there)),
         extra=tuple(sorted(there - set(expected))),
-        different=tuple(different),
+        different=tuple(path for path, good in zip(paths, right) if not good),
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ._download import hash_mismatch
@@ -49,7 +50,17 @@ def file_problem(item: SourceFile, path: str, unproven: bool = False) -> ModelEr
     kind, expected = item.hash.kind, item.hash.value
     if kind == "none":
         return None if unproven else no_hash(item.path)
-    found = digest_file(path, size).value(kind)
+    try:
+        found = digest_file(path, size).value(kind)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return ModelError(
+            f"'{item.path}' cannot be read: the disk, or fs-verity, refuses a part of it. Fetch it "
+            "again.",
+            "file_error",
+            file=item.path,
+        )
     return None if found == expected else hash_mismatch(item.path, kind, expected, found)
 
 

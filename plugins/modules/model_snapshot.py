@@ -133,8 +133,25 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again.
+          were removed, V(mode) where owner or mode were set again, V(verity) where fs-verity was
+          missing, V(proof) where something had to be checked again.
       type: str
+seal:
+  description:
+    - How the snapshot is protected beside owner and mode. Empty while there is none.
+    - Where fs-verity cannot be had, a warning says so when the snapshot is sealed.
+  returned: success
+  type: dict
+  contains:
+    verity:
+      description:
+        - With V(enabled) the kernel refuses to read a page that was changed below the file system.
+        - V(unsupported) where the file system or the kernel has no fs-verity.
+      type: str
+    reason:
+      description: Why it is unsupported.
+      type: str
+  sample: {verity: unsupported, reason: Inappropriate ioctl for device}
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -178,6 +195,8 @@ def work(module):
         )
         source = build_source(params, revision, place.archive)
         outcome = Snapshot(place, source, choice).present(module.check_mode)
+    for text in outcome.warnings():
+        module.warn(text)
     result = outcome.to_dict()
     if module._diff:
         result["diff"] = outcome.diff()
