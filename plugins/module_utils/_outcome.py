@@ -16,8 +16,9 @@ class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
     Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again),
-    ``verity`` (fs-verity tried again), ``proof`` (checked again). ``seal`` is what
-    ``_seal.protect`` recorded.
+    ``verity`` (fs-verity tried again), ``proof`` (checked again).
+    ``transfer`` has a meter's figures and the bytes by host, none if nothing was fetched.
+    ``warnings`` are sentences for the user. ``seal`` is what ``_seal.protect`` recorded.
     """
 
     path: str
@@ -25,10 +26,11 @@ class Outcome:
     manifest: Manifest | None = None
     fetched_bytes: int = 0
     files: list[dict[str, Any]] = field(default_factory=list)
+    transfer: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     seal: dict[str, Any] = field(default_factory=dict)
-    newly_sealed: bool = False
 
     def add(self, path: str, size: int | None, reason: str) -> None:
         """Note one file that changes."""
@@ -42,19 +44,10 @@ class Outcome:
             "path": self.path,
             "manifest": self.manifest.to_dict() if self.manifest else None,
             "fetched_bytes": self.fetched_bytes,
+            "transfer": self.transfer,
             "files": self.files,
             "seal": {key: value for key, value in self.seal.items() if key != "digests"},
         }
-
-    def warnings(self) -> list[str]:
-        """Return what a user should know once, when the snapshot is sealed."""
-        if not self.newly_sealed or self.seal.get("verity") != "unsupported":
-            return []
-        return [
-            f"{self.path} is sealed without fs-verity ({self.seal['reason']}): the kernel does not "
-            "watch its bytes, only the check at each start and the timer do. On ext4 with its "
-            "feature verity, or on btrfs, the store has it."
-        ]
 
     def diff(self) -> dict[str, str]:
         """Return the files and sizes before and after, for the diff mode."""

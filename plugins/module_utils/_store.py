@@ -5,22 +5,21 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ._errors import ModelError
 from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tree, write_atomic
-from ._hashing import sha256_file
-from ._manifest import Difference, Manifest, ModelFile, read_manifest
+from ._hashing import digest_files
+from ._manifest import Difference, Manifest, read_manifest
+from ._progress import Meter
 from ._seal import FILE_MODE
 
 MANIFEST, PROOF = ".manifest.json", ".proof.json"
@@ -28,6 +27,7 @@ SUFFIXES = (
     MANIFEST,
     PROOF,
     ".state.json",
+    ".agreed.json",
     ".partial",
     ".archive",
     ".old",
@@ -79,6 +79,11 @@ class Place:
         return self.path + ".state.json"
 
     @property
+    def agreed(self) -> str:
+        """The manifest of a damaged folder: it claims nothing, but says what a repair works for."""
+        return self.path + ".agreed.json"
+
+    @property
     def partial(self) -> str:
         """The folder in the making; a later run goes on in it."""
         return self.path + ".partial"
@@ -96,7 +101,15 @@ class Place:
     @property
     def leftovers(self) -> tuple[str, ...]:
         """All that may lie beside the folder."""
-        return (self.manifest, self.proof, self.state, self.partial, self.archive, self.old)
+        return (
+            self.manifest,
+            self.agreed,
+            self.proof,
+            self.state,
+            self.partial,
+            self.archive,
+            self.old,
+        )
 
     def check_free(self) -> None:
         """Refuse a place inside or around another snapshot (``store_conflict``)."""
@@ -152,8 +165,17 @@ def _same_file(name: str, handle: int) -> bool:
 
 def load_manifest(place: Place) -> Manifest | None:
     """Return the manifest of ``place`` if it can be read and is about this model, else none."""
+    return _load(place, place.manifest)
+
+
+def load_agreed(place: Place) -> Manifest | None:
+    """Return the manifest that the last good snapshot had, whatever became of its files."""
+    return _load(place, place.manifest) or _load(place, place.agreed)
+
+
+def _load(place: Place, path: str) -> Manifest | None:
     try:
-        manifest = read_manifest(place.manifest)
+        manifest = read_manifest(path)
     except (OSError, ModelError):
         return None
     same = (manifest.source, manifest.id, manifest.revision) == (
@@ -182,68 +204,76 @@ class State:
 
     def write(self, folder: str, manifest: Manifest, selection: Mapping[str, Any]) -> None:
         """Remember the files of ``folder`` as they are now."""
-        files = {item.path: _marks(os.path.join(folder, item.path)) for item in manifest.files}
+        files = {
+            item.path: _marks(os.lstat(os.path.join(folder, item.path))) for item in manifest.files
+        }
         if (files, selection) == (self.files, self.selection):
             return
         data = {"selection": selection, "files": files}
         write_atomic(self._path, json.dumps(data, indent=2) + "\n", FILE_MODE)
 
 
-def find_damage(folder: str, manifest: Manifest, state: State, full: bool) -> Difference:
-    """Compare the files below ``folder`` with ``manifest``.
-
-    A file whose size, times and inode are as remembered is taken as unchanged unless ``full``.
-    """
-
-    def same(name: str, item: ModelFile) -> bool:
-        known = not full and state.files.get(item.path) == _marks(name)
-        return known or sha256_file(name) == item.sha256
-
-    return compare(folder, manifest, same)
-
-
-def compare(
-    folder: str, manifest: Manifest, same: Callable[[str, ModelFile], bool], workers: int = 1
+def find_damage(
+    folder: str, manifest: Manifest, state: State, full: bool, meter: Meter | None = None
 ) -> Difference:
     """Compare the files below ``folder`` with ``manifest``.
 
-    ``same(name, item)`` looks at the bytes of a file whose kind and size are right; ``workers`` of
-    them at a time. A file that the kernel or the disk refuses to read is different.
+    A file whose size, times and inode are as remembered is taken as unchanged unless ``full``.
+    ``meter`` counts the bytes that are hashed.
+    """
+
+    def trusted(path: str, status: os.stat_result) -> bool:
+        return not full and bool(state.files.get(path) == _marks(status))
+
+    return compare(folder, manifest, trusted, meter)
+
+
+def compare(
+    folder: str,
+    manifest: Manifest,
+    trusted: Callable[[str, os.stat_result], bool],
+    meter: Meter | None = None,
+) -> Difference:
+    """Compare the files below ``folder`` with ``manifest``, hashing on all cores.
+
+    The bytes of a file that is ``trusted`` (its path in the manifest, its status) are not hashed.
+    A file that the disk or the kernel refuses to read is different.
     """
     there = set(list_tree(folder))
     expected = {item.path: item for item in manifest.files}
-
-    def is_right(path: str) -> bool:
+    different = []
+    doubtful = {}
+    for path in there & set(expected):
         name, item = os.path.join(folder, path), expected[path]
         status = os.lstat(name)
         if not stat.S_ISREG(status.st_mode) or status.st_size != item.size:
-            return False
-        try:
-            return same(name, item)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return False
-
-    paths = sorted(there & set(expected))
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        right = list(pool.map(is_right, paths))
+            different.append(path)
+        elif not trusted(path, status):
+            doubtful[name] = item
+    if doubtful:
+        meter = meter or Meter()
+        meter.begin("verifying", sum(item.size for item in doubtful.values()))
+        digests = digest_files(dict.fromkeys(doubtful), meter.add)
+        different += [
+            item.path
+            for name, item in doubtful.items()
+            if digests[name].value("sha256") != item.sha256
+        ]
     return Difference(
         missing=tuple(sorted(set(expected) - there)),
         extra=tuple(sorted(there - set(expected))),
-        different=tuple(path for path, good in zip(paths, right) if not good),
+        different=tuple(sorted(different)),
     )
 
 
-def _marks(path: str) -> list[int]:
+def _marks(status: os.stat_result) -> list[int]:
     """Return what changes when a file is written: the change time cannot be set by hand."""
-    status = os.lstat(path)
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def remove(place: Place) -> None:
     """Remove the snapshot and all that lies beside it, first what says that it is complete."""
-    for leftover in (place.manifest, place.proof, place.state):
+    for leftover in (place.manifest, place.agreed, place.proof, place.state):
         remove_file(leftover)
     for folder in (place.path, place.partial, place.archive, place.old):
         remove_tree(folder)

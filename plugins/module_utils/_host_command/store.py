@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .._errors import ModelError
-from .._hashing import sha256_file
 from .._manifest import Difference, Manifest, read_manifest
 from .._seal import unsealed
 from .._store import MANIFEST, SUFFIXES, compare
 from .alert import send
 from .output import error, report, say
 
-WORKERS = 2
 LOOKS = 3
 
 
@@ -99,9 +97,7 @@ def look(folder: str) -> Damage | None:
 def _look_once(folder: str) -> Damage | None:
     try:
         manifest = read_manifest(folder + MANIFEST)
-        difference = compare(
-            folder, manifest, lambda name, item: sha256_file(name) == item.sha256, workers=WORKERS
-        )
+        difference = compare(folder, manifest, lambda _path, _status: False)
         loose = tuple(unsealed(folder))
     except (ModelError, OSError) as failure:
         return Damage(folder, None, problem=f" ({failure})")

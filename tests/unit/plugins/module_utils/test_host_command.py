@@ -15,7 +15,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.modelops.serving.plugins.module_utils import _host_command, _zipapp
+from ansible_collections.modelops.serving.plugins.module_utils import (
+    _hashing,
+    _host_command,
+    _zipapp,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._approval import write_proof
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._host_command import (
@@ -165,17 +169,34 @@ def test_protected_files_are_read_and_not_hashed(make, monkeypatch, capsys):
     write_proof(place.proof, {"seal": {"verity": "enabled", "digests": {WEIGHTS: "00"}}})
     monkeypatch.setattr(checks, "measured", lambda _folder, record: set(record["digests"]))
     hashed = []
-    real = checks.sha256_file
-    monkeypatch.setattr(checks, "sha256_file", lambda name: hashed.append(name) or real(name))
+    real = _hashing.digest_file
+
+    def digest(name, *arguments):
+        hashed.append(os.path.relpath(name, place.path))
+        return real(name, *arguments)
+
+    monkeypatch.setattr(_hashing, "digest_file", digest)
     assert main(["check", "--snapshot", place.path]) == 0
-    assert os.path.join(place.path, WEIGHTS) not in hashed
-    assert len(hashed) == 3
+    assert sorted(hashed) == ["1_Pooling/config.json", "README.md", "config.json"]
     assert "1 of them by fs-verity" in capsys.readouterr().out
 
-    def refuse(_name):
+
+def test_a_protected_file_that_the_kernel_refuses_is_named(make, monkeypatch, capsys):
+    place = make()
+    write_proof(place.proof, {"seal": {"verity": "enabled", "digests": {WEIGHTS: "00"}}})
+    monkeypatch.setattr(checks, "measured", lambda _folder, record: set(record["digests"]))
+
+    def refuse(name, *_arguments, **_options):
+        assert name == os.path.join(place.path, WEIGHTS)
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(checks, "_readable", refuse)
+    monkeypatch.setattr(checks, "open", refuse, raising=False)
+    real = _hashing.digest_file
+    monkeypatch.setattr(
+        _hashing,
+        "digest_file",
+        lambda name, *rest: (refuse if name.endswith(WEIGHTS) else real)(name, *rest),
+    )
     assert main(["check", "--snapshot", place.path]) == 3
     assert f"{place.path}/{WEIGHTS} does not" in capsys.readouterr().err
 

@@ -98,7 +98,7 @@ def test_digests_are_recorded_and_a_second_run_changes_nothing(present, kernel, 
     assert proof["verity"] == "enabled"
     assert set(proof["digests"]) == set(model)
     assert outcome.to_dict()["seal"] == {"verity": "enabled"}
-    assert outcome.warnings() == []
+    assert outcome.warnings == []
     assert _seal.measured(place.path, proof) == set(model)
     assert len(kernel.enabled) == len(model)
     again = present()
@@ -115,9 +115,9 @@ def test_a_host_without_verity_is_told_of_once(present, kernel, place, refusal):
         "verity": "unsupported",
         "reason": os.strerror(refusal),
     }
-    assert [os.strerror(refusal) in text for text in first.warnings()] == [True]
+    assert [os.strerror(refusal) in text for text in first.warnings] == [True]
     second = present()
-    assert (second.changed, second.warnings()) == (False, [])
+    assert (second.changed, second.warnings) == (False, [])
     assert second.to_dict()["seal"]["verity"] == "unsupported"
 
 
