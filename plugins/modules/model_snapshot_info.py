@@ -32,7 +32,6 @@ options:
     description:
       - Where the snapshot came from.
     type: str
-    choices: [http, huggingface, modelscope, package, path]
   id:
     description:
       - The model's name at the source.
@@ -101,10 +100,13 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.modelops.serving.plugins.module_utils._arguments import STORE, read_lock
+from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
+    STORE,
+    check_source,
+    read_lock,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._info import inspect
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
-from ansible_collections.modelops.serving.plugins.module_utils._sources import SOURCES
 from ansible_collections.modelops.serving.plugins.module_utils._store import Place
 
 
@@ -112,6 +114,7 @@ def work(module):
     params = module.params
     path = params["path"]
     if path is None:
+        check_source(params["source"])
         path = Place(params["store"], params["source"], params["id"], params["revision"]).path
     report = inspect(path.rstrip("/"), read_lock(params["lock"]), params["verify"] == "full")
     return {
@@ -127,7 +130,7 @@ def main():
     arguments = {
         "path": {"type": "path"},
         "store": {"type": "path", "default": STORE},
-        "source": {"type": "str", "choices": sorted(SOURCES)},
+        "source": {"type": "str"},
         "id": {"type": "str"},
         "revision": {"type": "str"},
         "lock": {"type": "dict"},
