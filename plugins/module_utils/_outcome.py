@@ -16,9 +16,10 @@ class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
     Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again),
+    ``proof`` (checked by other rules),
     ``shared`` (linked to the same bytes in another snapshot; ``shared_bytes`` counts them).
     ``transfer`` has a meter's figures and the bytes by host, none if nothing was fetched.
-    ``warnings`` are sentences for the user.
+    ``warnings`` are sentences for the user. ``proof`` is what ``_approval.approve`` returned.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
+    proof: dict[str, Any] = field(default_factory=dict)
 
     def add(self, path: str, size: int | None, reason: str) -> None:
         """Note one file that changes."""
@@ -52,6 +54,8 @@ class Outcome:
             "shared_bytes": self.shared_bytes,
             "transfer": self.transfer,
             "files": self.files,
+            "signature": self.proof.get("signature"),
+            "scan": _public(self.proof.get("scan")),
         }
 
     def diff(self) -> dict[str, str]:
@@ -66,3 +70,8 @@ class Outcome:
 
 def _table(sizes: dict[str, int]) -> str:
     return "".join(f"{size:>12} {path}\n" for path, size in sorted(sizes.items()))
+
+
+def _public(scan: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out what the result of a scan is recognised by."""
+    return scan and {key: scan[key] for key in ("files", "findings", "scanner")}

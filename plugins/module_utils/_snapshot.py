@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from ._approval import Policy, approve, read_proof, write_proof
+from ._approval import (
+    Policy,
+    approve,
+    check_policy,
+    check_signature,
+    read_proof,
+    write_proof,
+)
 from ._client import check_client
 from ._download import check_room
 from ._errors import ModelError
@@ -100,6 +107,7 @@ class Snapshot:
                 "Make a lock with model_lock.",
                 "invalid_option",
             )
+        check_signature(choice.lock, choice.policy, read_proof(place.proof), self._name)
 
     def present(self, check_mode: bool = False) -> Outcome:
         """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""
@@ -187,6 +195,7 @@ class Snapshot:
                 seal(self._place.path)
         known = read_proof(self._place.proof)
         proof = {**known, **approve(self._place.path, current, self._choice.policy, known)}
+        outcome.proof = proof
         if proof != known:
             outcome.add(".", None, "proof")
             if not check_mode:
@@ -248,7 +257,9 @@ class Snapshot:
 
     def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
         """Refuse before the first byte what cannot end well."""
-        check_files([item.path for item in listing.files], self._name)
+        paths = [item.path for item in listing.files]
+        check_files(paths, self._name)
+        check_policy(paths, self._choice.policy, self._name)
         for item in missing:
             if item.hash.kind == "none" and not matches(item.path, self._choice.allow_unverified):
                 raise no_hash(item.path)
@@ -278,7 +289,7 @@ class Snapshot:
         self._prune(paths)
         self._meter.begin("sealing", None)
         outcome.manifest = self._describe(listing, arrived)
-        proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        proof = outcome.proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
         seal(place.partial)
         sync_tree(place.partial)
         remove_file(place.manifest)
