@@ -206,7 +206,7 @@ def _load(place: Place, path: str) -> Manifest | None:
 
 def seal(folder: str) -> None:
     """Make all below ``folder`` read-only, and root's if root calls."""
-    for path, mode in list(_unsealed(folder)):
+    for path, mode in list(unsealed(folder)):
         if os.geteuid() == 0:
             os.chown(path, 0, 0)
         os.chmod(path, mode)
@@ -214,10 +214,10 @@ def seal(folder: str) -> None:
 
 def is_sealed(folder: str) -> bool:
     """Say whether ``seal`` would change nothing."""
-    return not any(_unsealed(folder))
+    return not any(unsealed(folder))
 
 
-def _unsealed(folder: str) -> Iterator[tuple[str, int]]:
+def unsealed(folder: str) -> Iterator[tuple[str, int]]:
     """Yield what has the wrong mode or owner, and the mode that it should have."""
     for parent, _folders, files in os.walk(folder):
         entries = [(parent, FOLDER_MODE), *((os.path.join(parent, f), FILE_MODE) for f in files)]

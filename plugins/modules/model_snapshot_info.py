@@ -84,10 +84,23 @@ matches:
   returned: success
   type: bool
 differences:
-  description: The paths that are missing, extra or different.
+  description:
+    - The paths that are V(missing), V(extra) or V(different).
+    - V(mode) are those with another mode or owner than a sealed snapshot has, C(.) for the folder
+      itself; V(links) those that are links. Only the bytes decide about RV(matches).
   returned: success
   type: dict
-  sample: {missing: [], extra: [], different: [config.json]}
+  sample: {missing: [], extra: [], different: [config.json], mode: [config.json], links: []}
+sealed:
+  description: Whether every mode and owner is right, and nothing is a link.
+  returned: success
+  type: bool
+proof:
+  description:
+    - What was checked beside the hashes before the snapshot was sealed, by name, C(scan),
+      C(signature) and C(seal); empty if nothing was.
+  returned: success
+  type: dict
 manifest:
   description: The manifest, null if there is none.
   returned: success
@@ -121,7 +134,9 @@ def work(module):
         "path": path,
         "exists": report.exists,
         "matches": report.matches,
-        "differences": report.difference.to_dict(),
+        "differences": report.differences(),
+        "sealed": report.exists and not report.wrong_mode and not report.links,
+        "proof": report.proof,
         "manifest": report.manifest.to_dict() if report.manifest else None,
     }
 
