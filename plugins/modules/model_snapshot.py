@@ -105,7 +105,6 @@ options:
       source:
         description: As O(source).
         type: str
-        choices: [http, huggingface, modelscope, package, path]
         required: true
       id:
         description: As O(id). Empty means the same.
