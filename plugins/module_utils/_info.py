@@ -13,7 +13,8 @@ from ._approval import read_proof
 from ._errors import ModelError
 from ._files import list_tree
 from ._manifest import Difference, Manifest, read_manifest
-from ._store import State, find_damage, unsealed
+from ._seal import unsealed
+from ._store import MANIFEST, PROOF, State, find_damage
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ def inspect(path: str, lock: Manifest | None, full: bool) -> Report:
     """
     exists = os.path.isdir(path) and not os.path.islink(path)
     try:
-        manifest = read_manifest(path + ".manifest.json")
+        manifest = read_manifest(path + MANIFEST)
     except (FileNotFoundError, ModelError):
         manifest = None
-    proof = read_proof(path + ".proof.json")
+    proof = read_proof(path + PROOF)
     links, modes = _links(path) if exists else (), _wrong_modes(path) if exists else ()
     if not exists or manifest is None:
         return Report(exists, False, manifest, Difference((), (), ()), modes, links, proof)
@@ -68,13 +69,7 @@ def _links(folder: str) -> tuple[str, ...]:
 
 def _wrong_modes(folder: str) -> tuple[str, ...]:
     """Return what has another mode or owner than it should; links have none of their own."""
-    return tuple(
-        sorted(
-            os.path.relpath(path, folder)
-            for path, _mode in unsealed(folder)
-            if not os.path.islink(path)
-        )
-    )
+    return tuple(p for p in unsealed(folder) if not os.path.islink(os.path.join(folder, p)))
 
 
 def _merge(first: Difference, second: Difference) -> Difference:
