@@ -47,6 +47,7 @@ class Outcome:
             "transfer": self.transfer,
             "files": self.files,
             "scan": _public(self.proof.get("scan")),
+            "signature": self.proof.get("signature"),
         }
 
     def diff(self) -> dict[str, str]:

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from ._approval import Policy, approve, check_policy, read_proof, write_proof
+from ._approval import (
+    Policy,
+    approve,
+    check_policy,
+    check_signature,
+    read_proof,
+    write_proof,
+)
 from ._client import check_client
 from ._download import check_room
 from ._errors import ModelError
@@ -99,6 +106,7 @@ class Snapshot:
                 "Make a lock with model_lock.",
                 "invalid_option",
             )
+        check_signature(choice.lock, choice.policy, read_proof(place.proof), self._name)
 
     def present(self, check_mode: bool = False) -> Outcome:
         """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""

