@@ -86,7 +86,8 @@ def archive(**members):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as made:
         for name, content in members.items():
-            made.writestr(name.replace("__", "/").replace("_at_", "."), content)
+            name = name.replace("__", "/").replace("_at_", ".")
+            made.writestr(zipfile.ZipInfo(name), content)
     return data.getvalue()
 
 
@@ -299,6 +300,19 @@ def test_a_file_that_the_scanner_leaves_out_is_refused(look, scanner, monkeypatc
 def test_no_tools_no_pickles(look):
     error = refused(look, FILES, pickle=("*",), tools="")
     assert error.code == "tools_missing"
+
+
+def test_check_mode_does_not_wait_for_tools_that_are_still_to_be_made(look, scanner, tmp_path):
+    def foresee(known, tools):
+        manifest = Manifest.from_dict(lock_of(FILES))
+        return scan(str(tmp_path / "model"), manifest, Allowed(("*",), (), tools, True), known)
+
+    done = look(FILES, pickle=("*",))
+    scanner.asked.clear()
+    assert foresee(done, "/absent/python") == done
+    assert foresee({}, "/absent/python")["scanner"] is None
+    assert scanner.asked == []
+    assert foresee({}, str(tmp_path))["scanner"] == done["scanner"]
 
 
 def test_data_that_is_only_called_a_pickle_needs_no_scanner(look, scanner):
