@@ -68,21 +68,21 @@ def approve(
     }
 
 
-def _allowed(policy: Policy) -> Allowed:
-    return Allowed(
-        pickle=policy.allow_pickle,
-        code=policy.allow_code,
-        tools_python=policy.tools_python,
-        foresee=policy.check_mode,
-    )
-
-
 def _trust(policy: Policy) -> Trust:
     return Trust(
         signature=policy.signature,
         keys=policy.trusted_keys,
         certificates=policy.trusted_certificates,
         required=policy.require_signature,
+        tools_python=policy.tools_python,
+        foresee=policy.check_mode,
+    )
+
+
+def _allowed(policy: Policy) -> Allowed:
+    return Allowed(
+        pickle=policy.allow_pickle,
+        code=policy.allow_code,
         tools_python=policy.tools_python,
         foresee=policy.check_mode,
     )

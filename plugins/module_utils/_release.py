@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Releases: immutable folders that join server code, settings, snapshot and environment.
 
-    <root>/releases/<release>/   server/ settings.json release.json model.cdx.json (where there is one),
-                                  links environment and model
+    <root>/releases/<release>/   server/ settings.json release.json model.cdx.json (if given),
+                                 links environment and model
     <root>/slots/<slot>          a link to the release that the slot runs
 
 A release is named by the digest of all that goes into it. It is built beside its final place and

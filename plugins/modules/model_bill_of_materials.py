@@ -10,11 +10,11 @@ module: model_bill_of_materials
 short_description: Describe a model and what runs it as a CycloneDX bill of materials
 version_added: 0.1.0
 description:
-  - Returns a CycloneDX 1.6 document with the model and its card, each of its files with SHA-256, each
-    package of the environment that runs it with the hashes that its lock allows, and what was checked
-    before the snapshot was sealed.
-  - The document is held against the schema of CycloneDX. It has no time in it, so that the same model
-    and environment give the same text.
+  - Returns a CycloneDX 1.6 document with the model and its card, each of its files with SHA-256,
+    each package of the environment that runs it with the hashes that its lock allows, and what was
+    checked before the snapshot was sealed.
+  - The document is held against the schema of CycloneDX. It has no time in it, so that the same
+    model and environment give the same text.
   - Changes nothing.
 author:
   - The modelops.serving contributors (@modelops)
@@ -38,7 +38,7 @@ options:
   environment:
     description:
       - The folder of the environment that runs the model, as M(modelops.serving.python_environment)
-        makes it.
+        makes it. Without its C(requirements.lock) no packages are listed.
     type: path
     required: true
   task:
@@ -92,7 +92,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.modelops.serving.plugins.module_utils._approval import read_proof
 from ansible_collections.modelops.serving.plugins.module_utils._arguments import read_lock
 from ansible_collections.modelops.serving.plugins.module_utils._bill import make_bill
-from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import read_manifest
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
 
@@ -104,10 +103,7 @@ def work(module):
     needed = (params["tools_python"], requirements)
     if module.check_mode and not all(os.path.exists(path) for path in needed):
         return {"changed": False, "bom": ""}
-    if os.path.exists(beside):
-        manifest = read_manifest(beside)
-    else:
-        manifest = read_lock(params["lock"])
+    manifest = read_manifest(beside) if os.path.exists(beside) else read_lock(params["lock"])
     if manifest is None:
         if not module.check_mode:
             module.warn(
@@ -115,14 +111,12 @@ def work(module):
                 "described. Fetch it with model_snapshot, or give its lock."
             )
         return {"changed": False, "bom": ""}
-    if not os.path.exists(requirements):
-        raise ModelError(
-            f"There is no {requirements}, so that the packages of the environment are not known. "
-            "Make the environment with python_environment.",
-            "file_missing",
-        )
-    with open(requirements, encoding="utf-8") as stream:
-        packages = stream.read()
+    packages = ""
+    if os.path.exists(requirements):
+        with open(requirements, encoding="utf-8") as stream:
+            packages = stream.read()
+    else:
+        module.warn(f"There is no {requirements}, so the bill of materials lists no packages.")
     proof = read_proof(snapshot + ".proof.json")
     bom = make_bill(
         params["tools_python"], manifest, proof, snapshot, packages, task=params["task"]

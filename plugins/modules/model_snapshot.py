@@ -21,12 +21,14 @@ description:
   - Before a snapshot gets its name, its files are looked into. The headers of safetensors and GGUF
     files must agree with the files. Pickles and code are refused unless they are allowed by name,
     and pickles that are allowed are scanned.
+  - A file that another snapshot of the store has with the same SHA-256 is hashed there and linked,
+    not fetched again, and takes no room.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
   - Python 3.9 or later on the host, and nothing else
-  - The tools environment (O(tools_python)) where there is a O(signature), and for pickles that
-    O(allow_pickle) names
+  - The tools environment (O(tools_python)) where there is a O(signature), or for pickles that are
+    allowed
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
@@ -103,7 +105,6 @@ options:
       source:
         description: As O(source).
         type: str
-        choices: [http, huggingface, modelscope, package, path]
         required: true
       id:
         description: As O(id). Empty means the same.
@@ -174,7 +175,7 @@ options:
     description:
       - With V(present) the snapshot is there, and what is damaged is fetched again.
       - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
-        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+        is listed. The O(lock), else the manifest of the last good snapshot, says what is right.
       - With V(absent) it is removed.
     type: str
     choices: [present, repaired, absent]
@@ -269,6 +270,11 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+shared_bytes:
+  description: How many bytes were linked to another snapshot of the store instead of fetched.
+  returned: success
+  type: int
+  sample: 0
 transfer:
   description: How the bytes were fetched; null when none were.
   returned: when the state is not absent
@@ -313,13 +319,31 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again, V(proof) where the files were
-          looked into again.
+          were removed, V(shared) for files that were linked to another snapshot, V(mode) where
+          owner or mode were set again, V(verity) where fs-verity was missing, V(proof) where the
+          files were looked into again.
+      type: str
+signature:
+  description: Who signed the model; null where it is not there (yet).
+  returned: when the state is not absent
+  type: dict
+  contains:
+    verified:
+      description: Whether there was a signature, and it was verified.
+      type: bool
+    method:
+      description: V(key) or V(certificate).
+      type: str
+    key:
+      description: The SHA-256 of the signer's public key as DER.
+      type: str
+    certificate:
+      description: The subject of the signer's certificate; empty for a key.
       type: str
 scan:
   description:
     - What looking into the files found; null where they are not there (yet).
-  returned: when the state is not absent
+  returned: success
   type: dict
   contains:
     files:
@@ -345,23 +369,22 @@ scan:
     scanner:
       description: Name and version of what scanned the pickles; null if there were none.
       type: dict
-signature:
-  description: Who signed the model; null where it is not there (yet).
-  returned: when the state is not absent
+seal:
+  description:
+    - How the snapshot is protected beside owner and mode; null where it is not there (yet).
+    - Where fs-verity cannot be had, a warning says so when the snapshot is sealed.
+  returned: success
   type: dict
   contains:
-    verified:
-      description: Whether there was a signature, and it was verified.
-      type: bool
-    method:
-      description: V(key) or V(certificate).
+    verity:
+      description:
+        - With V(enabled) the kernel refuses to read a page that was changed below the file system.
+        - V(unsupported) where the file system or the kernel has no fs-verity.
       type: str
-    key:
-      description: The SHA-256 of the signer's public key as DER.
+    reason:
+      description: Why it is unsupported.
       type: str
-    certificate:
-      description: The subject of the signer's certificate; empty for a key.
-      type: str
+  sample: {verity: unsupported, reason: Inappropriate ioctl for device}
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -408,14 +431,14 @@ def work(module):
             client=params["client"],
             client_python=params["client_python"],
             policy=Policy(
-                allow_pickle=tuple(params["allow_pickle"]),
-                allow_code=tuple(params["allow_code"]),
                 signature=params["signature"],
                 trusted_keys=tuple(params["trusted_keys"]),
                 trusted_certificates=tuple(params["trusted_certificates"]),
                 require_signature=params["require_signature"],
-                tools_python=params["tools_python"],
                 check_mode=module.check_mode,
+                allow_pickle=tuple(params["allow_pickle"]),
+                allow_code=tuple(params["allow_code"]),
+                tools_python=params["tools_python"],
             ),
         )
         source = build_source(params, revision, place.archive)
@@ -436,13 +459,13 @@ def main():
         store={"type": "path", "default": STORE},
         lock={"type": "dict"},
         allow_unverified={"type": "list", "elements": "str", "default": []},
-        allow_pickle={"type": "list", "elements": "str", "default": []},
-        allow_code={"type": "list", "elements": "str", "default": []},
         signature={"type": "str", "default": ""},
         # Public keys, not secrets
         trusted_keys={"type": "list", "elements": "str", "default": [], "no_log": False},
         trusted_certificates={"type": "list", "elements": "str", "default": []},
         require_signature={"type": "bool", "default": False},
+        allow_pickle={"type": "list", "elements": "str", "default": []},
+        allow_code={"type": "list", "elements": "str", "default": []},
         tools_python={"type": "path", "default": ""},
         client={
             "type": "str",

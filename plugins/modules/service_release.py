@@ -11,7 +11,8 @@ short_description: Build an immutable release of a service and place it in a slo
 version_added: 0.1.0
 description:
   - A release joins server code, settings, a model snapshot, a Python environment and the bill of
-    materials in one folder, named by the digest of all of them. A release that was changed by hand is written anew.
+    materials in one folder, named by the digest of all of them. A release that was changed by hand
+    is written anew.
   - Releases beyond O(keep) are removed, never one that a slot leads to.
 extends_documentation_fragment:
   - modelops.serving.attributes
