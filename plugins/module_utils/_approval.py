@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ._files import write_atomic
 from ._manifest import Manifest
+from ._scan import Allowed, check_names, scan
 from ._signing import Trust, check_trust, verify_signature
 
 
@@ -48,6 +49,11 @@ def check_signature(
         verify_signature(lock, _trust(policy), known.get("signature") or {})
 
 
+def check_policy(paths: Iterable[str], policy: Policy, name: str) -> None:
+    """Refuse, before the first byte, what names alone give away. Raises ``ModelError``."""
+    check_names(paths, _allowed(policy), name)
+
+
 def approve(
     folder: str, manifest: Manifest, policy: Policy, known: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -56,7 +62,10 @@ def approve(
     ``known`` is the proof of an earlier run; what it covers is not done again. Raises
     ``ModelError``.
     """
-    return {"signature": verify_signature(manifest, _trust(policy), known.get("signature") or {})}
+    return {
+        "scan": scan(folder, manifest, _allowed(policy), known.get("scan") or {}),
+        "signature": verify_signature(manifest, _trust(policy), known.get("signature") or {}),
+    }
 
 
 def _trust(policy: Policy) -> Trust:
@@ -68,6 +77,10 @@ def _trust(policy: Policy) -> Trust:
         tools_python=policy.tools_python,
         foresee=policy.check_mode,
     )
+
+
+def _allowed(policy: Policy) -> Allowed:
+    return Allowed(policy.allow_pickle, policy.allow_code, policy.tools_python)
 
 
 def read_proof(path: str) -> dict[str, Any]:

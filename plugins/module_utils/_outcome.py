@@ -16,7 +16,8 @@ class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
     Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again),
-    ``proof`` (checked by other rules).
+    ``proof`` (checked by other rules),
+    ``shared`` (linked to the same bytes in another snapshot; ``shared_bytes`` counts them).
     ``transfer`` has a meter's figures and the bytes by host, none if nothing was fetched.
     ``warnings`` are sentences for the user. ``proof`` is what ``_approval.approve`` returned.
     """
@@ -25,6 +26,7 @@ class Outcome:
     changed: bool = False
     manifest: Manifest | None = None
     fetched_bytes: int = 0
+    shared_bytes: int = 0
     files: list[dict[str, Any]] = field(default_factory=list)
     transfer: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
@@ -37,6 +39,11 @@ class Outcome:
         self.changed = True
         self.files.append({"path": path, "size": size, "reason": reason})
 
+    def share(self, path: str, size: int) -> None:
+        """Note one file whose bytes lie in another snapshot already."""
+        self.add(path, size, "shared")
+        self.shared_bytes += size
+
     def to_dict(self) -> dict[str, Any]:
         """Return the module's result."""
         return {
@@ -44,9 +51,11 @@ class Outcome:
             "path": self.path,
             "manifest": self.manifest.to_dict() if self.manifest else None,
             "fetched_bytes": self.fetched_bytes,
+            "shared_bytes": self.shared_bytes,
             "transfer": self.transfer,
             "files": self.files,
             "signature": self.proof.get("signature"),
+            "scan": _public(self.proof.get("scan")),
         }
 
     def diff(self) -> dict[str, str]:
@@ -61,3 +70,8 @@ class Outcome:
 
 def _table(sizes: dict[str, int]) -> str:
     return "".join(f"{size:>12} {path}\n" for path, size in sorted(sizes.items()))
+
+
+def _public(scan: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out what the result of a scan is recognised by."""
+    return scan and {key: scan[key] for key in ("files", "findings", "scanner")}

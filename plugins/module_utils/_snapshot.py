@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from ._approval import Policy, approve, check_signature, read_proof, write_proof
+from ._approval import (
+    Policy,
+    approve,
+    check_policy,
+    check_signature,
+    read_proof,
+    write_proof,
+)
 from ._client import check_client
 from ._download import check_room
 from ._errors import ModelError
@@ -31,6 +38,7 @@ from ._outcome import Outcome
 from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
+from ._shared import take_shared
 from ._sources import Listing, Source, SourceFile, source_name
 from ._store import Place, State, find_damage, is_sealed, load_agreed, load_manifest, remove, seal
 from ._transfer import Transfer
@@ -125,7 +133,7 @@ class Snapshot:
         if damage and not check_mode:
             # From here on nothing at the final path claims to be complete.
             os.replace(place.manifest, place.agreed)
-        missing = self._plan(outcome, listing, current, damage)
+        missing = self._plan(outcome, listing, current, damage, check_mode)
         if not listing.archive:
             self._check(listing, missing)
             outcome.after = {item.path: item.size or 0 for item in listing.files}
@@ -198,7 +206,12 @@ class Snapshot:
         return outcome
 
     def _plan(
-        self, outcome: Outcome, listing: Listing, current: Manifest | None, damage: Difference
+        self,
+        outcome: Outcome,
+        listing: Listing,
+        current: Manifest | None,
+        damage: Difference,
+        check_mode: bool,
     ) -> list[SourceFile]:
         """Return the files whose right bytes are nowhere on this host; note what will change."""
         self._homes = {}
@@ -215,6 +228,10 @@ class Snapshot:
         for folder in (self._place.partial, self._place.path):
             self._look_for(listing.files, folder)
         missing = [item for item in listing.files if item.path not in self._homes]
+        for item in take_shared(self._place, missing, self._meter, check_mode):
+            self._homes[item.path] = self._place.partial
+            outcome.share(item.path, item.size or 0)
+        missing = [item for item in missing if item.path not in self._homes]
         for item in missing:
             reason = "different" if item.path in damage.different else "new"
             reason = "missing" if item.path in damage.missing else reason
@@ -240,7 +257,9 @@ class Snapshot:
 
     def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
         """Refuse before the first byte what cannot end well."""
-        check_files([item.path for item in listing.files], self._name)
+        paths = [item.path for item in listing.files]
+        check_files(paths, self._name)
+        check_policy(paths, self._choice.policy, self._name)
         for item in missing:
             if item.hash.kind == "none" and not matches(item.path, self._choice.allow_unverified):
                 raise no_hash(item.path)

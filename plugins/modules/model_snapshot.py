@@ -18,11 +18,17 @@ description:
   - A snapshot that matches its manifest is not fetched again, and nothing is asked over the
     network.
   - Files that were changed or removed by hand are fetched again and named in the result.
+  - Before a snapshot gets its name, its files are looked into. The headers of safetensors and GGUF
+    files must agree with the files. Pickles and code are refused unless they are allowed by name,
+    and pickles that are allowed are scanned.
+  - A file that another snapshot of the store has with the same SHA-256 is hashed there and linked,
+    not fetched again, and takes no room.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
   - Python 3.9 or later on the host, and nothing else
-  - The tools environment (O(tools_python)) where there is a O(signature)
+  - The tools environment (O(tools_python)) where there is a O(signature), or for pickles that are
+    allowed
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
@@ -40,6 +46,29 @@ options:
   allow_unverified:
     description:
       - Shell patterns of files that are taken although no expected hash is known for them.
+    type: list
+    elements: str
+    default: []
+  allow_pickle:
+    description:
+      - Shell patterns of pickle files that are taken. Pickles can run any code when they are
+        loaded, so that all others are refused (V(unsafe_weights)).
+      - Pickles are known by their names (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl) and others),
+        and whatever they are called by their content, also inside zip archives and NumPy arrays.
+      - Those that are taken are scanned with picklescan. One that imports what is dangerous, or
+        cannot be scanned to its end, is refused (V(content_refused)).
+    type: list
+    elements: str
+    default: []
+  allow_code:
+    description:
+      - Shell patterns of files that are taken although they are code or ask a loader to run code.
+        All others are refused (V(code_refused)). What is taken is stored; the server of this
+        collection never runs it.
+      - Code is what is a program, a library or a script by its name or content, a Keras file
+        (C(.h5), C(.hdf5), C(.keras)), and a JSON file with C(auto_map), C(custom_pipelines),
+        ModelScope's C(allow_remote) or C(plugins), or a module type of its own in
+        C(modules.json).
     type: list
     elements: str
     default: []
@@ -133,8 +162,8 @@ options:
     default: false
   tools_python:
     description:
-      - The Python interpreter, or the environment, on the host that has model-signing. The role
-        C(python_env) makes one.
+      - The Python interpreter, or the environment, on the host that has picklescan and
+        model-signing. The role C(python_env) makes one.
     type: path
     default: ""
   progress_file:
@@ -147,7 +176,7 @@ options:
     description:
       - With V(present) the snapshot is there, and what is damaged is fetched again.
       - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
-        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+        is listed. The O(lock), else the manifest of the last good snapshot, says what is right.
       - With V(absent) it is removed.
     type: str
     choices: [present, repaired, absent]
@@ -171,6 +200,15 @@ EXAMPLES = r"""
     id: iic/nlp_gte_sentence-embedding_chinese-base
     revision: v1.1.0
     exclude: ["*.onnx", "onnx/"]
+
+- name: Fetch a model whose weights are a pickle, after a scan
+  modelops.serving.model_snapshot:
+    source: modelscope
+    id: iic/nlp_gte_sentence-embedding_chinese-base
+    revision: v1.1.0
+    include: [config.json, vocab.txt, pytorch_model.bin]
+    allow_pickle: [pytorch_model.bin]
+    tools_python: /opt/modelops/environments/0123456789ab
 
 - name: Fetch a model from the first source that has the right bytes
   modelops.serving.model_snapshot:
@@ -233,6 +271,11 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+shared_bytes:
+  description: How many bytes were linked to another snapshot of the store instead of fetched.
+  returned: success
+  type: int
+  sample: 0
 transfer:
   description: How the bytes were fetched; null when none were.
   returned: when the state is not absent
@@ -277,7 +320,8 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again.
+          were removed, V(shared) for files that were linked to another snapshot, V(mode) where
+          owner or mode were set again, V(proof) where the files were looked into again.
       type: str
 signature:
   description: Who signed the model; null where it is not there (yet).
@@ -296,6 +340,35 @@ signature:
     certificate:
       description: The subject of the signer's certificate; empty for a key.
       type: str
+scan:
+  description:
+    - What looking into the files found; null where they are not there (yet).
+  returned: success
+  type: dict
+  contains:
+    files:
+      description: How many files were looked into.
+      type: int
+    findings:
+      description: The pickles and the code among them, all of which are allowed by name.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The path inside the snapshot.
+          type: str
+        kind:
+          description: V(pickle), V(code), or V(remote_code) for settings that ask for code.
+          type: str
+        detail:
+          description: What was found.
+          type: str
+        decision:
+          description: V(allowed); what is refused fails the module.
+          type: str
+    scanner:
+      description: Name and version of what scanned the pickles; null if there were none.
+      type: dict
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -346,8 +419,10 @@ def work(module):
                 trusted_keys=tuple(params["trusted_keys"]),
                 trusted_certificates=tuple(params["trusted_certificates"]),
                 require_signature=params["require_signature"],
-                tools_python=params["tools_python"],
                 check_mode=module.check_mode,
+                allow_pickle=tuple(params["allow_pickle"]),
+                allow_code=tuple(params["allow_code"]),
+                tools_python=params["tools_python"],
             ),
         )
         source = build_source(params, revision, place.archive)
@@ -373,6 +448,8 @@ def main():
         trusted_keys={"type": "list", "elements": "str", "default": [], "no_log": False},
         trusted_certificates={"type": "list", "elements": "str", "default": []},
         require_signature={"type": "bool", "default": False},
+        allow_pickle={"type": "list", "elements": "str", "default": []},
+        allow_code={"type": "list", "elements": "str", "default": []},
         tools_python={"type": "path", "default": ""},
         client={
             "type": "str",

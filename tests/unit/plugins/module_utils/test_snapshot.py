@@ -22,6 +22,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._snapshot import 
 )
 from ansible_collections.modelops.serving.plugins.module_utils._store import Place
 from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
+    gguf,
     lock_of,
     make_source,
     weights,
@@ -318,9 +319,10 @@ def test_what_is_no_safe_whole_model_is_refused(tmp_path, files, code):
 
 def test_a_gguf_file_is_a_model(tmp_path):
     at = Place(str(tmp_path / "store"), "path", "gguf", "1")
-    source = make_source("path", write(tmp_path / "m", {"x.gguf": b"GGUF"}))
+    file = gguf(tensors=[("a", [4], 0, 0)], data=bytes(16))
+    source = make_source("path", write(tmp_path / "m", {"x.gguf": file}))
     Snapshot(at, source, Choice(allow_unverified=("x.gguf",))).present()
-    assert contents(at) == {"x.gguf": b"GGUF"}
+    assert contents(at) == {"x.gguf": file}
 
 
 def test_files_that_nothing_proves_need_a_name(tmp_path, model):
