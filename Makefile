@@ -3,11 +3,12 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 SCENARIO ?= default
+PART ?=
 LOCK ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-fast lint locks molecule clean
+.PHONY: help demo demo-clean test test-fast lint locks molecule soak clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +16,10 @@ help: ## Show what can be made
 demo: ## Deploy the quickstart model to a container and call it over HTTPS
 	@$(PYTHON) -m tools.demo up
 
-demo-clean: ## Remove all that the demo made
+demo-soak: ## Run what takes long: make soak, or make soak PART=name
+	@$(PYTHON) -m tools.soak $(PART)
+
+clean: ## Remove all that the demo made
 	@$(PYTHON) -m tools.demo clean
 
 test: ## Run all checks, tests and scenarios

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,10 @@ class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
     Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again),
-    ``proof`` (checked by other rules),
-    ``shared`` (linked to the same bytes in another snapshot; ``shared_bytes`` counts them).
-    ``transfer`` has a meter's figures and the bytes by host, none if nothing was fetched.
-    ``warnings`` are sentences for the user. ``proof`` is what ``_approval.approve`` returned.
+    ``verity`` (fs-verity tried again), ``proof`` (checked by other rules), ``shared`` (linked to
+    the same bytes in another snapshot; ``shared_bytes`` counts them). ``transfer`` has a meter's
+    figures and the bytes by host, none if nothing was fetched. ``warnings`` are sentences.
+    ``proof`` is what ``_approval.approve`` returned, and what ``_seal.protect`` recorded.
     """
 
     path: str
@@ -55,7 +56,8 @@ class Outcome:
             "transfer": self.transfer,
             "files": self.files,
             "signature": self.proof.get("signature"),
-            "scan": _public(self.proof.get("scan")),
+            "scan": _public(self.proof.get("scan"), ("files", "findings", "scanner")),
+            "seal": _public(self.proof.get("seal"), ("verity", "reason")),
         }
 
     def diff(self) -> dict[str, str]:
@@ -72,6 +74,6 @@ def _table(sizes: dict[str, int]) -> str:
     return "".join(f"{size:>12} {path}\n" for path, size in sorted(sizes.items()))
 
 
-def _public(scan: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Leave out what the result of a scan is recognised by."""
-    return scan and {key: scan[key] for key in ("files", "findings", "scanner")}
+def _public(part: dict[str, Any] | None, keys: Sequence[str]) -> dict[str, Any] | None:
+    """Leave out what a part of the proof is recognised by."""
+    return part and {key: part[key] for key in keys if key in part}

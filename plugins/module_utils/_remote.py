@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ._download import Open, Stream
 from ._retry import Backoff, TransientError
 
-TAIL = 1 << 16  # bytes of the end that are kept: a zip's directory is looked for there
+TAIL = 1 << 14  # bytes of the end that are kept: a zip's directory is looked for there
 GAP = 1 << 16  # bytes that are read and dropped rather than asked for anew
 
 
@@ -49,7 +49,6 @@ class RemoteFile(io.RawIOBase):
         self.size = total
         self._tail_at = max(total - TAIL, 1)
         self._tail = b""
-        self._tail = self._read_tail()
 
     def readable(self) -> bool:
         """Say yes."""
@@ -75,11 +74,11 @@ class RemoteFile(io.RawIOBase):
         """Return up to ``size`` bytes, fewer only at the end of the file."""
         left = max(self.size - self._at, 0)
         size = left if size < 0 else min(size, left)
-        if self._tail and self._at >= self._tail_at:
+        if self._at >= self._tail_at:
             begin = self._at - self._tail_at
-            data = self._tail[begin : begin + size]
+            data = self._end()[begin : begin + size]
         else:
-            data = self._backoff().call(lambda: self._fetch(size))
+            data = self._backoff().call(lambda: self._fetch(self._at, size))
         self._at += len(data)
         return data
 
@@ -88,18 +87,17 @@ class RemoteFile(io.RawIOBase):
         self._drop()
         super().close()
 
-    def _read_tail(self) -> bytes:
-        self._at = self._tail_at
-        data = self.read()
-        self._at = 0
-        self._drop()
-        return data
+    def _end(self) -> bytes:
+        if not self._tail:
+            at = self._tail_at
+            self._tail = self._backoff().call(lambda: self._fetch(at, self.size - at))
+        return self._tail
 
-    def _fetch(self, size: int) -> bytes:
-        """Read exactly ``size`` bytes at the place."""
+    def _fetch(self, at: int, size: int) -> bytes:
+        """Read exactly ``size`` bytes at ``at``."""
         parts = []
         try:
-            stream = self._stream_here()
+            stream = self._stream_at_place(at)
             while size:
                 data = self._take(stream, size)
                 parts.append(data)
@@ -109,14 +107,14 @@ class RemoteFile(io.RawIOBase):
             raise
         return b"".join(parts)
 
-    def _stream_here(self) -> Stream:
-        if self._stream is not None and 0 <= self._at - self._stream_at <= GAP:
-            while self._stream_at < self._at:
-                self._take(self._stream, self._at - self._stream_at)
+    def _stream_at_place(self, at: int) -> Stream:
+        if self._stream is not None and 0 <= at - self._stream_at <= GAP:
+            while self._stream_at < at:
+                self._take(self._stream, at - self._stream_at)
             return self._stream
         self._drop()
-        self._stream = self._open_checked(self._at)
-        self._stream_at = self._at
+        self._stream = self._open_checked(at)
+        self._stream_at = at
         return self._stream
 
     def _take(self, stream: Stream, size: int) -> bytes:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 from ._approval import (
     Policy,
@@ -38,9 +39,10 @@ from ._outcome import Outcome
 from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
+from ._seal import is_protected, protect, seal, unsealed
 from ._shared import take_shared
 from ._sources import Listing, Source, SourceFile, source_name
-from ._store import Place, State, find_damage, is_sealed, load_agreed, load_manifest, remove, seal
+from ._store import Place, State, find_damage, load_agreed, load_manifest, remove
 from ._transfer import Transfer
 from ._verify import agrees, as_listed, check_lock, file_problems, model_files, no_hash
 
@@ -189,17 +191,23 @@ class Snapshot:
     def _keep(self, outcome: Outcome, current: Manifest, state: State, check_mode: bool) -> Outcome:
         outcome.manifest = current
         outcome.after = outcome.before
-        if not is_sealed(self._place.path):
-            outcome.add(".", None, "mode")
-            if not check_mode:
-                seal(self._place.path)
-        known = read_proof(self._place.proof)
-        proof = {**known, **approve(self._place.path, current, self._choice.policy, known)}
+        place, paths = self._place, [item.path for item in current.files]
+        known = read_proof(place.proof)
+        proof = {**known, **approve(place.path, current, self._choice.policy, known)}
+        protected = is_protected(place.path, paths, known.get("seal"))
+        wrong = {
+            "mode": bool(unsealed(place.path)),
+            "verity": not protected,
+            "proof": proof != known,
+        }
+        for reason in (name for name, found in wrong.items() if found):
+            outcome.add(".", None, reason)
+        if outcome.changed and not check_mode:
+            if not protected:
+                proof["seal"] = self._protect(outcome, place.path, paths)
+            seal(place.path)
+            write_proof(place.proof, proof)
         outcome.proof = proof
-        if proof != known:
-            outcome.add(".", None, "proof")
-            if not check_mode:
-                write_proof(self._place.proof, proof)
         if not check_mode:
             state.write(self._place.path, current, self._selection)
             self._clean()
@@ -290,6 +298,7 @@ class Snapshot:
         self._meter.begin("sealing", None)
         outcome.manifest = self._describe(listing, arrived)
         proof = outcome.proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        proof["seal"] = self._protect(outcome, place.partial, paths)
         seal(place.partial)
         sync_tree(place.partial)
         remove_file(place.manifest)
@@ -328,6 +337,17 @@ class Snapshot:
                 os.link(os.path.join(home, item.path), target)
             found.append((item, target))
         return model_files(found)
+
+    def _protect(self, outcome: Outcome, folder: str, paths: Sequence[str]) -> dict[str, Any]:
+        """Let the kernel watch the files, or say once that it cannot."""
+        record = protect(folder, paths)
+        if record["verity"] == "unsupported":
+            outcome.warnings.append(
+                f"{self._place.path} is sealed without fs-verity ({record['reason']}): the kernel "
+                "does not watch its bytes, only the check at each start and the timer do. On ext4 "
+                "with its feature verity, or on btrfs, the store has it."
+            )
+        return record
 
     def _prune(self, keep: Sequence[str]) -> None:
         """Leave only ``keep`` in the folder in the making."""

@@ -105,7 +105,6 @@ options:
       source:
         description: As O(source).
         type: str
-        choices: [http, huggingface, modelscope, package, path]
         required: true
       id:
         description: As O(id). Empty means the same.
@@ -321,7 +320,8 @@ files:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
           were removed, V(shared) for files that were linked to another snapshot, V(mode) where
-          owner or mode were set again, V(proof) where the files were looked into again.
+          owner or mode were set again, V(verity) where fs-verity was missing, V(proof) where the
+          files were looked into again.
       type: str
 signature:
   description: Who signed the model; null where it is not there (yet).
@@ -369,6 +369,22 @@ scan:
     scanner:
       description: Name and version of what scanned the pickles; null if there were none.
       type: dict
+seal:
+  description:
+    - How the snapshot is protected beside owner and mode; null where it is not there (yet).
+    - Where fs-verity cannot be had, a warning says so when the snapshot is sealed.
+  returned: success
+  type: dict
+  contains:
+    verity:
+      description:
+        - With V(enabled) the kernel refuses to read a page that was changed below the file system.
+        - V(unsupported) where the file system or the kernel has no fs-verity.
+      type: str
+    reason:
+      description: Why it is unsupported.
+      type: str
+  sample: {verity: unsupported, reason: Inappropriate ioctl for device}
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
