@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ._files import write_atomic
 from ._manifest import Manifest
+from ._scan import Allowed, check_names, scan
+from ._signing import Trust, check_trust, verify_signature
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Policy:
 
     ``allow_pickle`` and ``allow_code`` are shell patterns. ``signature`` is the text of a signature
     file, ``trusted_keys`` and ``trusted_certificates`` are PEM texts. ``tools_python`` is the
-    interpreter, or the folder, of the tools environment.
+    interpreter, or the folder, of the tools environment. ``check_mode`` says that nothing is to be
+    changed and that this environment may not be made yet.
     """
 
     allow_pickle: tuple[str, ...] = ()
@@ -30,6 +33,25 @@ class Policy:
     trusted_certificates: tuple[str, ...] = ()
     require_signature: bool = False
     tools_python: str = ""
+    check_mode: bool = False
+
+
+def check_signature(
+    lock: Manifest | None, policy: Policy, known: Mapping[str, Any], name: str
+) -> None:
+    """Refuse, before the first byte, a lock that is not signed as it must be.
+
+    Without a lock only what must be given is looked at. Raises ``ModelError``.
+    """
+    if lock is None:
+        check_trust(_trust(policy), name)
+    else:
+        verify_signature(lock, _trust(policy), known.get("signature") or {})
+
+
+def check_policy(paths: Iterable[str], policy: Policy, name: str) -> None:
+    """Refuse, before the first byte, what names alone give away. Raises ``ModelError``."""
+    check_names(paths, _allowed(policy), name)
 
 
 def approve(
@@ -40,7 +62,25 @@ def approve(
     ``known`` is the proof of an earlier run; what it covers is not done again. Raises
     ``ModelError``.
     """
-    return {}
+    return {
+        "scan": scan(folder, manifest, _allowed(policy), known.get("scan") or {}),
+        "signature": verify_signature(manifest, _trust(policy), known.get("signature") or {}),
+    }
+
+
+def _trust(policy: Policy) -> Trust:
+    return Trust(
+        signature=policy.signature,
+        keys=policy.trusted_keys,
+        certificates=policy.trusted_certificates,
+        required=policy.require_signature,
+        tools_python=policy.tools_python,
+        foresee=policy.check_mode,
+    )
+
+
+def _allowed(policy: Policy) -> Allowed:
+    return Allowed(policy.allow_pickle, policy.allow_code, policy.tools_python)
 
 
 def read_proof(path: str) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._approval import Policy, approve, read_proof, write_proof
+from ._approval import (
+    Policy,
+    approve,
+    check_policy,
+    check_signature,
+    read_proof,
+    write_proof,
+)
 from ._client import check_client
 from ._download import check_room
 from ._errors import ModelError
@@ -33,6 +40,7 @@ from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
 from ._seal import is_protected, protect, seal, unsealed
+from ._shared import take_shared
 from ._sources import Listing, Source, SourceFile, source_name
 from ._store import Place, State, find_damage, load_agreed, load_manifest, remove
 from ._transfer import Transfer
@@ -101,6 +109,7 @@ class Snapshot:
                 "Make a lock with model_lock.",
                 "invalid_option",
             )
+        check_signature(choice.lock, choice.policy, read_proof(place.proof), self._name)
 
     def present(self, check_mode: bool = False) -> Outcome:
         """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""
@@ -126,7 +135,7 @@ class Snapshot:
         if damage and not check_mode:
             # From here on nothing at the final path claims to be complete.
             os.replace(place.manifest, place.agreed)
-        missing = self._plan(outcome, listing, current, damage)
+        missing = self._plan(outcome, listing, current, damage, check_mode)
         if not listing.archive:
             self._check(listing, missing)
             outcome.after = {item.path: item.size or 0 for item in listing.files}
@@ -198,14 +207,19 @@ class Snapshot:
                 proof["seal"] = self._protect(outcome, place.path, paths)
             seal(place.path)
             write_proof(place.proof, proof)
-        outcome.seal = proof.get("seal") or {}
+        outcome.proof = proof
         if not check_mode:
             state.write(self._place.path, current, self._selection)
             self._clean()
         return outcome
 
     def _plan(
-        self, outcome: Outcome, listing: Listing, current: Manifest | None, damage: Difference
+        self,
+        outcome: Outcome,
+        listing: Listing,
+        current: Manifest | None,
+        damage: Difference,
+        check_mode: bool,
     ) -> list[SourceFile]:
         """Return the files whose right bytes are nowhere on this host; note what will change."""
         self._homes = {}
@@ -222,6 +236,10 @@ class Snapshot:
         for folder in (self._place.partial, self._place.path):
             self._look_for(listing.files, folder)
         missing = [item for item in listing.files if item.path not in self._homes]
+        for item in take_shared(self._place, missing, self._meter, check_mode):
+            self._homes[item.path] = self._place.partial
+            outcome.share(item.path, item.size or 0)
+        missing = [item for item in missing if item.path not in self._homes]
         for item in missing:
             reason = "different" if item.path in damage.different else "new"
             reason = "missing" if item.path in damage.missing else reason
@@ -247,7 +265,9 @@ class Snapshot:
 
     def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
         """Refuse before the first byte what cannot end well."""
-        check_files([item.path for item in listing.files], self._name)
+        paths = [item.path for item in listing.files]
+        check_files(paths, self._name)
+        check_policy(paths, self._choice.policy, self._name)
         for item in missing:
             if item.hash.kind == "none" and not matches(item.path, self._choice.allow_unverified):
                 raise no_hash(item.path)
@@ -277,14 +297,13 @@ class Snapshot:
         self._prune(paths)
         self._meter.begin("sealing", None)
         outcome.manifest = self._describe(listing, arrived)
-        proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        proof = outcome.proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
         proof["seal"] = self._protect(outcome, place.partial, paths)
         seal(place.partial)
         sync_tree(place.partial)
         remove_file(place.manifest)
         if os.path.isdir(place.path):
             os.rename(place.path, place.old)
-        outcome.seal = proof["seal"]
         write_proof(place.proof, proof)
         write_manifest(place.manifest, outcome.manifest)
         os.rename(place.partial, place.path)

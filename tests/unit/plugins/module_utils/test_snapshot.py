@@ -22,6 +22,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._snapshot import 
 )
 from ansible_collections.modelops.serving.plugins.module_utils._store import Place
 from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
+    gguf,
     lock_of,
     make_source,
     weights,
@@ -318,9 +319,10 @@ def test_what_is_no_safe_whole_model_is_refused(tmp_path, files, code):
 
 def test_a_gguf_file_is_a_model(tmp_path):
     at = Place(str(tmp_path / "store"), "path", "gguf", "1")
-    source = make_source("path", write(tmp_path / "m", {"x.gguf": b"GGUF"}))
+    file = gguf(tensors=[("a", [4], 0, 0)], data=bytes(16))
+    source = make_source("path", write(tmp_path / "m", {"x.gguf": file}))
     Snapshot(at, source, Choice(allow_unverified=("x.gguf",))).present()
-    assert contents(at) == {"x.gguf": b"GGUF"}
+    assert contents(at) == {"x.gguf": file}
 
 
 def test_files_that_nothing_proves_need_a_name(tmp_path, model):
@@ -530,3 +532,23 @@ def test_a_client_for_another_source_or_nowhere_is_refused(present, stand_in):
         with pytest.raises(ModelError) as caught:
             present(**choice)
         assert caught.value.code == "invalid_option"
+
+
+def test_a_slow_hub_makes_the_other_run_wait_and_not_fetch(hub, place, model):
+    """The hub stalls in the weights, so that the second process comes while the first fetches."""
+    hub.faults.add("stall", WEIGHTS)
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    runs = [
+        context.Process(target=_run, args=(place.store, hub.url, results)) for _each in range(2)
+    ]
+    for run in runs:
+        run.start()
+    outcomes = sorted(results.get(timeout=120) for _each in runs)
+    for run in runs:
+        run.join()
+    size = sum(len(data) for data in model.values())
+    assert outcomes == [(False, 0), (True, size)]
+    listings = [r for r in hub.journal.records() if "/repo/files" in r["path"]]
+    weights_asked = [r for r in hub.journal.records() if r["path"].startswith("/cdn/")]
+    assert (len(listings), len(weights_asked)) == (1, 2)  # the stalled answer and the rest of it
