@@ -34,7 +34,7 @@ UTILS = "ansible_collections.modelops.serving.plugins.module_utils"
 def main(disk: str, command: str) -> int:
     """Try everything and print the record; return 0, whatever was found."""
     seal, store = import_module(f"{UTILS}._seal"), import_module(f"{UTILS}._store")
-    approval = import_module(f"{UTILS}._approval")
+    proofs = import_module(f"{UTILS}._proof")
     checks: dict[str, bool] = {}
     make_model(SOURCE)
     _mount(disk)
@@ -42,7 +42,7 @@ def main(disk: str, command: str) -> int:
     weights, config = os.path.join(place.path, WEIGHTS), os.path.join(place.path, CONFIG)
 
     outcome = _present(place)
-    proof = approval.read_proof(place.proof)["seal"]
+    proof = proofs.read_proof(place.proof)["seal"]
     digests = proof.get("digests", {})
     checks["the snapshot is sealed with fs-verity"] = proof["verity"] == "enabled"
     checks["nothing is warned of"] = not any("fs-verity" in text for text in outcome.warnings)
@@ -83,7 +83,7 @@ def main(disk: str, command: str) -> int:
 
     repaired = _present(place, "full")
     checks["a run fetches that file alone"] = [item["path"] for item in repaired.files] == [WEIGHTS]
-    again = approval.read_proof(place.proof)["seal"]
+    again = proofs.read_proof(place.proof)["seal"]
     checks["it is sealed as before"] = again == proof
     checks["and the kernel agrees"] = seal.measured(place.path, again) == set(ours)
     checks["modelops-host check accepts it again"] = _check(command, place.path).returncode == 0

@@ -15,8 +15,8 @@ import struct
 
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils import _hashing, _seal
-from ansible_collections.modelops.serving.plugins.module_utils._approval import read_proof
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
+from ansible_collections.modelops.serving.plugins.module_utils._proof import read_proof
 from ansible_collections.modelops.serving.plugins.module_utils._snapshot import Choice, Snapshot
 from ansible_collections.modelops.serving.plugins.module_utils._store import (
     Place,
