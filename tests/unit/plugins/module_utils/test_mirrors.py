@@ -27,6 +27,11 @@ def nothing(_path, _headers):
     return 404, {}, b""
 
 
+def about_sources(outcome):
+    """Leave out what is said where the test's own file system has no fs-verity."""
+    return [text for text in outcome.warnings if "fs-verity" not in text]
+
+
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
@@ -42,7 +47,7 @@ def test_a_source_that_fails_is_left_for_the_next(
         hub.faults.add(kind, WEIGHTS, count=count)
     outcome = present(lock=lock, mirrors=[store()])
     assert contents(place) == model
-    (warning,) = outcome.warnings
+    (warning,) = about_sources(outcome)
     assert warning.startswith("modelscope owner/name v1.0.0 at http://127.0.0.1:")
     assert words in warning
     asked = [record for record in hub.journal.records() if record["path"].startswith("/store")]
@@ -79,7 +84,7 @@ def test_a_host_that_is_not_there_is_left_for_the_next(present, place, lock, sto
 def test_a_source_that_works_is_the_only_one_asked(present, lock, serve):
     url, seen = serve(nothing)
     outcome = present(lock=lock, mirrors=[make_source("http", url)])
-    assert (seen, outcome.warnings) == ([], [])
+    assert (seen, about_sources(outcome)) == ([], [])
 
 
 def test_when_all_fail_each_is_listed_with_its_reason(present, lock, serve, place):
