@@ -9,10 +9,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._approval import read_proof
 from ._errors import ModelError
 from ._files import list_tree
 from ._manifest import Difference, Manifest, read_manifest
+from ._proof import read_proof
 from ._seal import unsealed
 from ._store import MANIFEST, PROOF, State, find_damage
 

@@ -95,13 +95,26 @@ def look(folder: str) -> Damage | None:
 
 
 def _look_once(folder: str) -> Damage | None:
+    def trusted(path: str, _status: os.stat_result) -> bool:
+        _leave_cache(os.path.join(folder, path))
+        return False
+
     try:
         manifest = read_manifest(folder + MANIFEST)
-        difference = compare(folder, manifest, lambda _path, _status: False)
+        difference = compare(folder, manifest, trusted)
         loose = tuple(unsealed(folder))
     except (ModelError, OSError) as failure:
         return Damage(folder, None, problem=f" ({failure})")
     return Damage(folder, manifest, difference, loose) if difference or loose else None
+
+
+def _leave_cache(name: str) -> None:
+    """Let the kernel forget pages that nobody maps, so that the disk is read, not the memory."""
+    handle = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
