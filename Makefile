@@ -5,10 +5,11 @@ PYTHON ?= python3
 SCENARIO ?= default
 PART ?=
 LOCK ?=
+BENCH ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-fast lint locks molecule soak clean
+.PHONY: help demo demo-clean test test-fast lint locks bench-verify molecule soak clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ lint: ## Run the linters and type checkers
 locks: ## Compile a lock: make locks LOCK="--project model_tools --python 3.12 --architecture aarch64"
 	@$(PYTHON) -m tools.venv dev
 	@.venv/dev/bin/python files/compile_lock.py $(LOCK)
+
+bench-verify: ## Measure fetching and verifying beside other programs: BENCH="--rounds 9"
+	@$(PYTHON) -m tools.bench verify $(BENCH)
 
 molecule: ## Run one scenario: make molecule SCENARIO=name
 	@$(PYTHON) -m tools.scenarios $(SCENARIO)

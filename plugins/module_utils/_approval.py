@@ -78,4 +78,9 @@ def _trust(policy: Policy) -> Trust:
 
 
 def _allowed(policy: Policy) -> Allowed:
-    return Allowed(policy.allow_pickle, policy.allow_code, policy.tools_python)
+    return Allowed(
+        pickle=policy.allow_pickle,
+        code=policy.allow_code,
+        tools_python=policy.tools_python,
+        foresee=policy.check_mode,
+    )

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ._store import Place
+from ._store import MANIFEST, Place
 
-MANIFEST = ".manifest.json"
 UNFINISHED = (".partial", ".archive", ".old")
 
 

@@ -124,6 +124,7 @@ class Transfer:
             remove_file(target)
         self._meter.begin("fetching", None)
         run_client(self._client, self._python, source, self._folder, list(targets))
+        self._meter.add(sum(os.path.getsize(t) for t in targets.values() if os.path.isfile(t)))
         check_arrived(self._folder, targets)
         self._meter.begin("verifying", None)
         there = [(item, targets[item.path]) for item in items]

@@ -69,13 +69,16 @@ class PackageSource(TreeSource):
         if wheel.size is not None and needed >= wheel.size / 2:
             return
         try:
-            file = RemoteFile(
-                lambda offset: self._client.stream(wheel.url, offset), self._count, self.backoff
+            file = self.backoff().call(
+                lambda: RemoteFile(
+                    lambda offset: self._client.stream(wheel.url, offset), self._count
+                )
             )
         except NoRanges:
             return
         if needed < file.size / 2:
-            self._use(Archive(plain_url(wheel.url), cast("IO[bytes]", file)), False)
+            name = plain_url(wheel.url)
+            self._use(self.backoff().call(lambda: Archive(name, cast("IO[bytes]", file))), False)
             self.local = False
 
     def _count(self, size: int, host: str) -> None:
