@@ -8,7 +8,8 @@ and pay for their own start. The page cache is written back before each turn, so
 for the bytes of another. Ours alone has its bytes on the disk (fsync) when it ends.
 
 Prints a table in Markdown: median and best of the rounds, and whether the targets are met, by the
-medians. A target that is missed is no failure: the machine may be busy.
+medians; the processor's seconds are the least of the rounds. A target that is missed is no failure:
+the machine may be busy.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,9 +45,10 @@ SMALL_COUNT = 1000
 
 @dataclass
 class Turns:
-    """The seconds, and the peak of the memory in MiB, of one contestant's turns."""
+    """The turns of one contestant: seconds of clock and processor, peak of the memory in MiB."""
 
     seconds: list[float] = field(default_factory=list)
+    work: list[float] = field(default_factory=list)
     memory: float = 0.0
 
     @property
@@ -56,6 +58,19 @@ class Turns:
     @property
     def best(self) -> float:
         return min(self.seconds)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn. The processor's seconds tell more than the clock's where others use the machine."""
+
+    seconds: float
+    work: float
+    memory: float
+    output: str = ""
+
+
+Take = Callable[[], Turn]
 
 
 @dataclass(frozen=True)
@@ -124,8 +139,8 @@ def forget(folder: Path) -> None:
 # -- turns -----------------------------------------------------------------------------------------
 
 
-def run(command: list[str] | str, env: dict[str, str] | None = None) -> tuple[float, float, str]:
-    """Run a program (a text: by the shell); return seconds, its peak memory in MiB, its output."""
+def run(command: list[str] | str, env: dict[str, str] | None = None) -> Turn:
+    """Run a program (a text: by the shell)."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -141,24 +156,29 @@ def run(command: list[str] | str, env: dict[str, str] | None = None) -> tuple[fl
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    return seconds, usage.ru_maxrss / 1024, output
+    return Turn(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
 
 
-def ours(*arguments: str) -> tuple[float, float, float]:
-    """Run ``ours.py``; return seconds with its start, memory, seconds without its start."""
-    command = [sys.executable, str(OURS), *arguments]
-    seconds, memory, output = run(command, {"PYTHONPATH": str(COLLECTIONS)})
-    return seconds, memory, float(json.loads(output)["seconds"])
+def ours(*arguments: str) -> Turn:
+    """Run ``ours.py``."""
+    return run([sys.executable, str(OURS), *arguments], {"PYTHONPATH": str(COLLECTIONS)})
 
 
-def rounds(count: int, turns: dict[str, Callable[[], tuple[float, float]]]) -> dict[str, Turns]:
+def inside(*arguments: str) -> Turn:
+    """Run ``ours.py`` without the time of its start."""
+    turn = ours(*arguments)
+    return replace(turn, seconds=float(json.loads(turn.output)["seconds"]))
+
+
+def rounds(count: int, turns: dict[str, Take]) -> dict[str, Turns]:
     """Let all take turns ``count`` times; return what each took."""
     found = {name: Turns() for name in turns}
     for number in range(count):
-        for name, turn in turns.items():
-            seconds, memory = turn()
-            found[name].seconds.append(seconds)
-            found[name].memory = max(found[name].memory, memory)
+        for name, take in turns.items():
+            turn = take()
+            found[name].seconds.append(turn.seconds)
+            found[name].work.append(turn.work)
+            found[name].memory = max(found[name].memory, turn.memory)
         print(f"round {number + 1} of {count} done", file=sys.stderr, flush=True)
     return found
 
@@ -173,8 +193,8 @@ def fetching(setting: Setting, model: str, count: int) -> dict[str, Turns]:
     to_files = [part for name in names for part in ("-o", str(folder / name), address + name)]
     piped = "; ".join(f"curl -sf {address}{name} | tee {folder / name}" for name in names)
 
-    def turn(work: Callable[[], tuple[float, float]]) -> Callable[[], tuple[float, float]]:
-        def clean() -> tuple[float, float]:
+    def turn(work: Take) -> Take:
+        def clean() -> Turn:
             remove(folder)
             remove(setting.snapshot(model).parent)
             folder.mkdir()
@@ -183,17 +203,17 @@ def fetching(setting: Setting, model: str, count: int) -> dict[str, Turns]:
 
         return clean
 
-    def library(name: str) -> tuple[float, float]:
+    def library(name: str) -> Turn:
         command = [setting.clients, str(CLIENT), name, setting.endpoint, model, REVISION]
         home = {"MODELSCOPE_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "cache")}
-        return run([*command, str(folder / "model")], home)[:2]
+        return run([*command, str(folder / "model")], home)
 
     return rounds(
         count,
         {
-            "ours": turn(lambda: ours("fetch", setting.endpoint, model, str(setting.store))[:2]),
-            "curl, no hash": turn(lambda: run([*curl, *to_files])[:2]),
-            "curl and sha256sum": turn(lambda: run(f"({piped}) | sha256sum")[:2]),
+            "ours": turn(lambda: ours("fetch", setting.endpoint, model, str(setting.store))),
+            "curl, no hash": turn(lambda: run([*curl, *to_files])),
+            "curl and sha256sum": turn(lambda: run(f"({piped}) | sha256sum")),
             "modelscope": turn(lambda: library("modelscope")),
             "huggingface_hub": turn(lambda: library("huggingface_hub")),
         },
@@ -204,24 +224,20 @@ def verifying(setting: Setting, count: int, cold: bool) -> dict[str, Turns]:
     """Hash the sharded model's files with everyone, ``count`` times in turn."""
     folder = setting.snapshot(SHARDS)
 
-    def turn(work: Callable[[], tuple[float, float]]) -> Callable[[], tuple[float, float]]:
-        def prepared() -> tuple[float, float]:
+    def turn(work: Take) -> Take:
+        def prepared() -> Turn:
             if cold:
                 forget(folder)
             return work()
 
         return prepared
 
-    def inside(*arguments: str) -> tuple[float, float]:
-        _seconds, memory, seconds = ours(*arguments)
-        return seconds, memory
-
     return rounds(
         count,
         {
             "ours": turn(lambda: inside("verify", str(setting.store), SHARDS)),
             "one hashlib thread": turn(lambda: inside("thread", str(folder))),
-            "sha256sum": turn(lambda: run(["sha256sum", *map(str, sorted(folder.iterdir()))])[:2]),
+            "sha256sum": turn(lambda: run(["sha256sum", *map(str, sorted(folder.iterdir()))])),
             "reading alone": turn(lambda: inside("read", str(folder))),
         },
     )
@@ -235,12 +251,12 @@ def table(title: str, found: dict[str, Turns], size: int) -> str:
     lines = [
         f"### {title}",
         "",
-        "| | median s | best s | MiB/s | peak MiB |",
-        "|---|---:|---:|---:|---:|",
+        "| | median s | best s | MiB/s | processor s | peak MiB |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {name} | {turns.median:.2f} | {turns.best:.2f} "
-        f"| {size / MIB / turns.median:.0f} | {turns.memory:.0f} |"
+        f"| {size / MIB / turns.median:.0f} | {min(turns.work):.2f} | {turns.memory:.0f} |"
         for name, turns in found.items()
     ]
     return "\n".join([*lines, ""])
@@ -259,8 +275,8 @@ def machine(setting: Setting) -> str:
             processor = line.partition(":")[2].strip()
             break
     ask = "import modelscope as m, huggingface_hub as h; print(m.__version__, h.__version__)"
-    modelscope, hub = run([setting.clients, "-c", ask])[2].split()[-2:]
-    curl = run(["curl", "--version"])[2].split()[1]
+    modelscope, hub = run([setting.clients, "-c", ask]).output.split()[-2:]
+    curl = run(["curl", "--version"]).output.split()[1]
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"{time.strftime('%Y-%m-%d')}, {processor}, {len(os.sched_getaffinity(0))} cores, "
@@ -299,7 +315,7 @@ def report(setting: Setting, size: int, count: int) -> Iterator[str]:
     targets.append(verdict("peak of the memory, MiB", memory, 200, memory <= 200, ".0f"))
     check = ["check", setting.endpoint, MANY, str(setting.store)]
     ours("fetch", *check[1:])
-    again = rounds(count, {"ours": lambda: (ours(*check)[2], 0.0)})["ours"]
+    again = rounds(count, {"ours": lambda: inside(*check)})["ours"]
     text = f"check of {SMALL_COUNT} unchanged files, s"
     targets.append(verdict(text, again.median, 0.3, again.median <= 0.3))
     yield "\n".join(targets)

@@ -78,8 +78,8 @@ def list_tree(path: str) -> list[str]:
     found = []
     for parent, folders, files in os.walk(path):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        for name in files + links:
-            found.append(os.path.relpath(os.path.join(parent, name), path))
+        folder = os.path.relpath(parent, path)
+        found += files + links if folder == "." else [f"{folder}/{n}" for n in files + links]
     return sorted(found)
 
 
