@@ -307,7 +307,7 @@ def test_a_snapshot_that_is_replaced_meanwhile_is_read_again(make, model, monkey
 def test_folders_in_the_making_are_no_snapshots(make, store):
     place = make()
     write(store / "modelscope" / "owner" / "name" / "v2.0.0.partial", {"a.manifest.json": b"{}"})
-    assert list(reads.snapshots(str(store))) == [place.path]
+    assert list(reads.sealed(str(store))) == [place.path]
 
 
 def test_the_program_is_the_same_each_time_and_runs_alone(make, tmp_path):
