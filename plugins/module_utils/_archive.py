@@ -139,6 +139,11 @@ class _Member:
         except _BROKEN as error:
             raise self._archive.broken_member(self._name, error) from error
 
+    def readinto(self, view: memoryview) -> int:
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
     def close(self) -> None:
         self._raw.close()
 

@@ -1,24 +1,27 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring one file to disk: hash while writing, resume, compare, and only then give it its name."""
+"""Bring one file to disk: hash meanwhile, resume, compare, and only then give it its name."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import IO, Protocol
+from typing import Protocol
 
 from ._errors import ModelError
-from ._hashing import CHUNK, FileDigest
+from ._hashing import FileDigest
 from ._manifest import NO_HASH, SourceHash
+from ._part import PART, Part
+from ._progress import Meter
 from ._retry import Backoff, TransientError
 
-PART = ".part"
+STEP = 1 << 18  # bytes between two looks at the meter; what a broken connection costs at most
 
 
 class Bytes(Protocol):
@@ -26,6 +29,9 @@ class Bytes(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, none at the end."""
+
+    def readinto(self, view: memoryview, /) -> int | None:
+        """Fill ``view`` as far as it goes; return how far."""
 
     def close(self) -> None:
         """Give it back."""
@@ -35,23 +41,35 @@ class Bytes(Protocol):
 class Stream:
     """Bytes of a file from ``offset`` on; ``total`` is the whole file's size where it is known.
 
-    ``place`` names the origin in messages.
+    ``place`` names the origin in messages; ``host`` is where the bytes come from, empty where no
+    network is between.
     """
 
     raw: Bytes
     offset: int
     total: int | None
     place: str
+    host: str = ""
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes, none at the end. Raises ``TransientError``."""
         try:
             return self.raw.read(size)
         except (OSError, HTTPException, EOFError) as error:
-            raise TransientError(
-                f"{self.place} broke off: {error or type(error).__name__}. "
-                "Check the network; the next run continues there."
-            ) from error
+            raise self._broken(error) from error
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill ``view`` as far as it goes; return how far, 0 at the end. Raises as ``read``."""
+        try:
+            return self.raw.readinto(view) or 0
+        except (OSError, HTTPException, EOFError) as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> TransientError:
+        return TransientError(
+            f"{self.place} broke off: {error or type(error).__name__}. "
+            "Check the network; the next run continues there."
+        )
 
     def close(self) -> None:
         """Give the connection or the file back."""
@@ -78,16 +96,33 @@ class Fetched:
     received: int
 
 
+class Stopped(Exception):
+    """Whoever waits for the file wants it no more; its ``.part`` stays."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on: ``meter`` counts the bytes, ``stop`` ends the work."""
+
+    meter: Meter = field(default_factory=Meter)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
 def download(
-    name: str, open_at: Open, target: str, expected: Expected, backoff: Backoff
+    name: str,
+    open_at: Open,
+    target: str,
+    expected: Expected,
+    backoff: Backoff,
+    watch: Watch | None = None,
 ) -> Fetched:
     """Write the file ``name`` to ``target`` through ``target.part`` and return what arrived.
 
     A ``.part`` of an earlier run is continued. Bytes that turn out wrong are fetched once more
     from the start. Raises ``ModelError``: ``hash_mismatch``, ``size_mismatch``, ``disk_full``,
-    ``network_error``, or what ``open_at`` raises. ``target`` then does not exist.
+    ``network_error``, or what ``open_at`` raises; ``Stopped``. ``target`` then does not exist.
     """
-    job = _Job(name, open_at, target + PART, expected, backoff)
+    job = _Job(name, open_at, target + PART, expected, backoff, watch or Watch())
     try:
         digest = job.run()
     except _WrongBytes:
@@ -109,86 +144,96 @@ class _WrongBytes(Exception):
 
 class _Job:
     def __init__(
-        self, name: str, open_at: Open, part: str, expected: Expected, backoff: Backoff
+        self,
+        name: str,
+        open_at: Open,
+        part: str,
+        expected: Expected,
+        backoff: Backoff,
+        watch: Watch,
     ) -> None:
         self._name = name
         self._open_at = open_at
         self._part = part
         self._expected = expected
         self._backoff = backoff
-        self._digest = self._new_digest()
+        self._watch = watch
         self._furthest = 0
         self.received = 0
 
     def run(self) -> FileDigest:
         os.makedirs(os.path.dirname(self._part), exist_ok=True)
-        with open(self._part, "a+b") as out:
-            self._read_part(out)
-            while self._digest.size != self._expected.size:
-                try:
-                    self._continue(out)
-                    break
-                except TransientError as error:
-                    self._backoff.wait(error)
-            out.flush()
-            os.fsync(out.fileno())
-        self._check()
-        return self._digest
+        git_size = self._expected.size if self._expected.hash.kind == "git_sha1" else None
+        with closing(Part(self._part, git_size)) as part:
+            part.read_back(self._expected.size)
+            self._watch.meter.skip(part.size)
+            try:
+                self._complete(part)
+                digest = part.finish()
+                self._check(digest)
+            except _WrongBytes:
+                self._watch.meter.skip(-part.size)
+                raise
+        return digest
 
-    def _new_digest(self) -> FileDigest:
-        return FileDigest(self._expected.size if self._expected.hash.kind == "git_sha1" else None)
+    def _complete(self, part: Part) -> None:
+        while part.size != self._expected.size:
+            try:
+                self._continue(part)
+                break
+            except TransientError as error:
+                self._backoff.wait(error)
 
-    def _restart(self, out: IO[bytes]) -> None:
-        out.truncate(0)
-        self._digest = self._new_digest()
-
-    def _read_part(self, out: IO[bytes]) -> None:
-        """Hash what is there already; more than the whole file is of no use."""
-        self._digest = self._new_digest()
-        if self._expected.size is not None and os.path.getsize(self._part) > self._expected.size:
-            out.truncate(0)
-        out.seek(0)
-        for chunk in iter(lambda: out.read(CHUNK), b""):
-            self._digest.update(chunk)
-
-    def _continue(self, out: IO[bytes]) -> None:
+    def _continue(self, part: Part) -> None:
         """Write one stream to its end; the digest always covers exactly what was written."""
-        with closing(self._open_at(self._digest.size)) as stream:
+        if self._watch.stop.is_set():
+            raise Stopped
+        with closing(self._open_at(part.size)) as stream:
             if stream.offset == 0:
-                self._restart(out)
-            elif stream.offset != self._digest.size:
+                self._watch.meter.skip(-part.size)
+                part.restart()
+            elif stream.offset != part.size:
                 raise TransientError(
                     f"{stream.place} sent '{self._name}' from byte {stream.offset} instead of "
-                    f"{self._digest.size}. Use another endpoint."
+                    f"{part.size}. Use another endpoint."
                 )
             self._check_announced(stream)
-            self._check_room(stream)
-            for chunk in iter(lambda: stream.read(CHUNK), b""):
-                out.write(chunk)
-                self._digest.update(chunk)
-                self._count(len(chunk))
-                if self._expected.size is not None and self._digest.size > self._expected.size:
-                    raise _WrongBytes(self._wrong_size(self._digest.size, stream.place))
+            if stream.total is not None:
+                check_room(os.path.dirname(self._part), stream.total - part.size)
+            while self._receive(stream, part):
+                if self._expected.size is not None and part.size > self._expected.size:
+                    raise _WrongBytes(self._wrong_size(part.size, stream.place))
         whole = self._expected.size if self._expected.size is not None else stream.total
-        if whole is not None and self._digest.size < whole:
+        if whole is not None and part.size < whole:
             raise TransientError(
-                f"{stream.place} broke off '{self._name}' after {self._digest.size} of {whole} "
+                f"{stream.place} broke off '{self._name}' after {part.size} of {whole} "
                 "bytes. Check the network; the next run continues there."
             )
 
-    def _count(self, size: int) -> None:
-        self.received += size
-        if self._digest.size > self._furthest:
-            self._furthest = self._digest.size
-            self._backoff.reset()
+    def _receive(self, stream: Stream, part: Part) -> bool:
+        """Move what one buffer holds; say whether there may be more. Nothing that came is lost."""
+        view = part.buffer()
+        filled = 0
+        try:
+            while filled < len(view):
+                if self._watch.stop.is_set():
+                    raise Stopped
+                size = stream.readinto(view[filled : filled + STEP])
+                if not size:
+                    return False
+                filled += size
+                self._watch.meter.add(size, stream.host)
+            return True
+        finally:
+            part.add(view, filled)
+            self.received += filled
+            if part.size > self._furthest:
+                self._furthest = part.size
+                self._backoff.reset()
 
     def _check_announced(self, stream: Stream) -> None:
         if None not in (self._expected.size, stream.total) and stream.total != self._expected.size:
             raise self._wrong_size(stream.total, stream.place)
-
-    def _check_room(self, stream: Stream) -> None:
-        if stream.total is not None:
-            check_room(os.path.dirname(self._part), stream.total - self._digest.size)
 
     def _wrong_size(self, found: int | None, place: str) -> ModelError:
         return ModelError(
@@ -200,11 +245,11 @@ class _Job:
             found=found,
         )
 
-    def _check(self) -> None:
+    def _check(self, digest: FileDigest) -> None:
         kind, value = self._expected.hash.kind, self._expected.hash.value
-        if kind == "none" or self._digest.value(kind) == value:
+        if kind == "none" or digest.value(kind) == value:
             return
-        raise _WrongBytes(hash_mismatch(self._name, kind, value, self._digest.value(kind)))
+        raise _WrongBytes(hash_mismatch(self._name, kind, value, digest.value(kind)))
 
 
 def check_room(folder: str, needed: int) -> None:

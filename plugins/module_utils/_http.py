@@ -115,7 +115,8 @@ class HttpClient:
             match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
             begin = int(match.group(1)) if match else offset
             total = begin + total if total is not None else None
-        return Stream(response, begin, total, plain_url(response.url))
+        host = urlsplit(response.url).hostname or ""
+        return Stream(response, begin, total, plain_url(response.url), host)
 
     def _document(self, url: str, accept: str) -> Document:
         response = self._open(url, {"Accept": accept})

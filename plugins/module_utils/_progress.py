@@ -31,26 +31,55 @@ class Meter:
         self._written = float("-inf")
         self._phase = "listing"
         self._done = 0
+        self._skipped = 0
         self._total: int | None = None
+        self._hosts: dict[str, int] = {}
+        self._fetching: dict[str, Any] | None = None
 
     def begin(self, phase: str, total: int | None) -> None:
         """Start to count ``total`` bytes for ``phase``."""
         with self._lock:
-            self._phase, self._total, self._done = phase, total, 0
+            self._leave()
+            self._phase, self._total, self._done, self._skipped = phase, total, 0, 0
             self._begun = self._clock()
             self._write()
 
-    def add(self, size: int) -> None:
-        """Count ``size`` more bytes; a negative one takes back what has to be done again."""
+    def add(self, size: int, host: str = "") -> None:
+        """Count ``size`` more bytes, which came from ``host`` if they came over the network."""
         with self._lock:
             self._done += size
-            if self._clock() - self._written >= PACE_SECONDS:
-                self._write()
+            if host:
+                self._hosts[host] = self._hosts.get(host, 0) + size
+            self._pace()
+
+    def skip(self, size: int) -> None:
+        """Count bytes that were there before, or take back (negative) what must be done again.
+
+        They are no part of the rate.
+        """
+        with self._lock:
+            self._done += size
+            self._skipped += size
+            self._pace()
+
+    def received(self, size: int, host: str) -> None:
+        """Note bytes from ``host`` that are not what the phase counts."""
+        with self._lock:
+            self._hosts[host] = self._hosts.get(host, 0) + size
+
+    def transfer(self) -> dict[str, Any] | None:
+        """Return the figures of the last phase ``fetching``, and ``hosts``: bytes by host.
+
+        None if nothing was fetched.
+        """
+        with self._lock:
+            self._leave()
+            return None if self._fetching is None else {**self._fetching, "hosts": self._hosts}
 
     def figures(self) -> dict[str, Any]:
         """Return the figures as plain values."""
         seconds = max(self._clock() - self._begun, 1e-9)
-        rate = self._done / seconds
+        rate = max(self._done - self._skipped, 0) / seconds
         left = (self._total - self._done) / rate if self._total is not None and rate else None
         percent = 100.0 * self._done / self._total if self._total else None
         return {
@@ -62,6 +91,14 @@ class Meter:
             "left": None if left is None else round(max(left, 0.0), 1),
             "percent": None if percent is None else round(min(percent, 100.0), 1),
         }
+
+    def _leave(self) -> None:
+        if self._phase == "fetching":
+            self._fetching = self.figures()
+
+    def _pace(self) -> None:
+        if self._clock() - self._written >= PACE_SECONDS:
+            self._write()
 
     def _write(self) -> None:
         self._written = self._clock()
