@@ -69,9 +69,7 @@ def digest_file(path: str, git_size: int | None = None, count: Count = ignore) -
             count(size)
 
 
-def digest_files(
-    wanted: Mapping[str, int | None], count: Count = ignore
-) -> dict[str, FileDigest]:
+def digest_files(wanted: Mapping[str, int | None], count: Count = ignore) -> dict[str, FileDigest]:
     """Return the digests of several files by path, hashed on all cores. Raises ``OSError``.
 
     ``wanted`` maps each path to its ``git_size``, none where no git hash is needed.

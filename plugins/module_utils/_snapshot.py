@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ._approval import Policy, approve, read_proof, write_proof
 from ._client import check_client, run_client
-from ._download import PART, Expected, check_room, download
+from ._download import PART, Expected, Watch, check_room, download
 from ._errors import ModelError
 from ._files import (
     list_tree,
@@ -29,6 +29,7 @@ from ._metadata import describe, folder_files
 from ._model_files import check_files, check_shards
 from ._outcome import Outcome
 from ._patterns import matches, selected
+from ._progress import Meter
 from ._sources import Listing, Source, SourceFile
 from ._store import Place, State, find_damage, is_sealed, load_manifest, remove, seal
 from ._verify import agrees, as_listed, check_lock, file_problem, model_file, no_hash
@@ -58,7 +59,10 @@ class Choice:
 class Snapshot:
     """One revision in the store."""
 
-    def __init__(self, place: Place, source: Source, choice: Choice) -> None:
+    def __init__(
+        self, place: Place, source: Source, choice: Choice, meter: Meter | None = None
+    ) -> None:
+        self._meter = meter or Meter()
         self._place = place
         self._source = source
         self._choice = choice
@@ -212,6 +216,7 @@ class Snapshot:
         self._prune(paths + [path + PART for path in paths])
         if self._python and missing:
             self._run_client(missing)
+        self._meter.begin("fetching", sum(item.size or 0 for item in missing))
         arrived = [self._obtain(outcome, item) for item in listing.files]
         self._prune(paths)
         outcome.manifest = self._describe(listing, arrived)
@@ -240,6 +245,7 @@ class Snapshot:
                 target,
                 Expected(item.size, item.hash),
                 self._source.backoff(),
+                Watch(self._meter),
             )
             if not self._source.extracts:
                 outcome.fetched_bytes += done.received

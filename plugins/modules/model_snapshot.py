@@ -18,6 +18,9 @@ description:
   - A snapshot that matches its manifest is not fetched again, and nothing is asked over the
     network.
   - Files that were changed or removed by hand are fetched again and named in the result.
+  - While a transfer lasts, a line on the controller's standard error says for each host how far it
+    is, how fast, and how long it will still take, every 5 seconds or as many as the variable
+    C(modelops_progress_seconds) says; V(0) means never.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
@@ -25,6 +28,19 @@ requirements:
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
+attributes:
+  action:
+    description:
+      - An action plugin starts the module in the background of the host, shows how far it is, and
+        returns its answer. A run that is interrupted ends the module, too.
+      - Check mode, O(state=absent), C(async) of the task and O(progress_file) make it an ordinary
+        call without those lines.
+    support: partial
+    details:
+      - The module does all the work; the action plugin only shows the progress.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
 options:
   store:
     description:
@@ -62,6 +78,12 @@ options:
     type: str
     choices: [auto, full]
     default: auto
+  progress_file:
+    description:
+      - A file on the host that is kept up to date with how far the run is, as JSON. The action
+        plugin of this module sets it and shows the figures; empty means none.
+    type: path
+    default: ""
   state:
     description:
       - Whether the snapshot is to be there.
@@ -151,6 +173,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._arguments import
     source_arguments,
 )
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
+from ansible_collections.modelops.serving.plugins.module_utils._progress import Meter
 from ansible_collections.modelops.serving.plugins.module_utils._snapshot import (
     Choice,
     Snapshot,
@@ -177,7 +200,8 @@ def work(module):
             client_python=params["client_python"],
         )
         source = build_source(params, revision, place.archive)
-        outcome = Snapshot(place, source, choice).present(module.check_mode)
+        meter = Meter(params["progress_file"])
+        outcome = Snapshot(place, source, choice, meter=meter).present(module.check_mode)
     result = outcome.to_dict()
     if module._diff:
         result["diff"] = outcome.diff()
@@ -197,6 +221,7 @@ def main():
         },
         client_python={"type": "path", "default": ""},
         verify={"type": "str", "choices": ["auto", "full"], "default": "auto"},
+        progress_file={"type": "path", "default": ""},
         state={"type": "str", "choices": ["present", "absent"], "default": "present"},
     )
     run_module(AnsibleModule(arguments, supports_check_mode=True), work)
