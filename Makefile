@@ -27,9 +27,9 @@ test-fast: ## Run the checks and tests that need no container
 lint: ## Run the linters and type checkers
 	@$(PYTHON) -m tools.suite lint
 
-locks: ## Compile the server's lock: make locks LOCK="--python 3.12 --architecture aarch64"
+locks: ## Compile a lock: make locks LOCK="--project model_tools --python 3.12 --architecture aarch64"
 	@$(PYTHON) -m tools.venv dev
-	@.venv/dev/bin/python files/model_server/locks/compile.py $(LOCK)
+	@.venv/dev/bin/python files/compile_lock.py $(LOCK)
 
 molecule: ## Run one scenario: make molecule SCENARIO=name
 	@$(PYTHON) -m tools.scenarios $(SCENARIO)

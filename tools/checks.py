@@ -80,7 +80,7 @@ def unit_tests() -> None:
 def project_tests() -> None:
     """Run the tests of the collection as a whole: tarball, specs, licences, inventories, hub."""
     paths = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
-    others = [f"--ignore=tests/{name}" for name in ("unit", "server", "clients")]
+    others = [f"--ignore=tests/{name}" for name in ("unit", "server", "model_tools", "clients")]
     _pytest("dev", "tests", *others, env={**_path(), **paths})
 
 
@@ -95,6 +95,12 @@ def client_tests() -> None:
     _pytest("dev", "tests/clients", env={"PYTHONPATH": str(collection.link()), **python})
 
 
+def model_tools_tests() -> None:
+    """Run the programs of the tools environment with its real packages."""
+    python = {"MODEL_TOOLS_PYTHON": binary("model_tools", "python")}
+    _pytest("dev", "tests/model_tools", env={"PYTHONPATH": str(collection.link()), **python})
+
+
 LINT: tuple[Callable[[], None], ...] = (ruff, mypy, yamllint, ansible_lint, documentation)
 TESTS: tuple[Callable[[], None], ...] = (
     server_tests,
@@ -102,6 +108,7 @@ TESTS: tuple[Callable[[], None], ...] = (
     sanity,
     project_tests,
     importer,
+    model_tools_tests,
     client_tests,
 )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from . import collection
 from .engine import SYSTEMD_FLAGS, docker, install, wait_for_boot
 from .machine import PUBLIC, install_ca, run_flags, write_variables
-from .paths import CACHE, LOCKS, ROOT, binary
+from .paths import CACHE, LOCKS, MODEL_TOOLS, ROOT, binary
 from .report import Failure, main, run, say, step
 
 REPOSITORY = "modelops-host"
@@ -88,7 +88,8 @@ def _digest(name: str) -> str:
     recipe = hashlib.sha256(repr((SUITES, MIRROR, PACKAGES, HOOKS, CHANGES)).encode())
     if name == BAKED:
         role, plugins = ROOT / "roles" / "python_env", ROOT / "plugins"
-        sources = [*role.rglob("*"), *LOCKS.glob("*.txt"), BAKE_PLAYBOOK]
+        locks = [*LOCKS.glob("*.txt"), *MODEL_TOOLS.glob("locks/*.txt")]
+        sources = [*role.rglob("*"), *locks, BAKE_PLAYBOOK]
         sources += [*plugins.glob("modules/python_env*.py"), *plugins.glob("*/_environment.py")]
         for path in sorted(path for path in sources if path.is_file()):
             recipe.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())

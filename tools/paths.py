@@ -16,6 +16,7 @@ DEMO = ROOT / ".demo"
 COLLECTIONS = ROOT / ".ansible" / "collections"
 SERVER = ROOT / "files" / "model_server"
 LOCKS = SERVER / "locks"
+MODEL_TOOLS = ROOT / "files" / "model_tools"
 
 sys.dont_write_bytecode = True
 

@@ -19,7 +19,7 @@ from functools import partial
 from . import checks, collection, engine, scenarios, venv
 from .report import Failure, main, say, show, step
 
-FAST_VENVS = ("dev", "units", "server", "clients")
+FAST_VENVS = ("dev", "units", "server", "model_tools", "clients")
 
 
 class Results:

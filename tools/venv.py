@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual environments under .venv/, made once and again only if their requirements change.
 
-Usage: python3 -m tools.venv dev|units|server|clients|demo...
+Usage: python3 -m tools.venv dev|units|server|model_tools|clients|demo...
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tomllib
 
 from .engine import install
 from .machine import PUBLIC, has_torch_wheel
-from .paths import LOCKS, ROOT, SERVER, TOOLS, VENVS
+from .paths import LOCKS, MODEL_TOOLS, ROOT, SERVER, TOOLS, VENVS
 from .report import Failure, main, run, say, step
 
 TORCH = "torch==2.13.0+cpu"
@@ -34,7 +34,11 @@ def requirements(name: str) -> list[Path]:
         "demo": [TOOLS / "requirements-demo.txt"],
         "dev": [TOOLS / "requirements-dev.txt"],
         "units": [TOOLS / "requirements-units.txt"],
-        "server": [_server_lock(), tests / "server" / "requirements.txt"],
+        "model_tools": [_lock(MODEL_TOOLS / "locks", "tools", MODEL_TOOLS / "requirements.in")],
+        "server": [
+            _lock(LOCKS, "cpu", SERVER / "pyproject.toml"),
+            tests / "server" / "requirements.txt",
+        ],
         "clients": [tests / "clients" / "requirements.txt"],
     }
     if name not in known:
@@ -82,11 +86,11 @@ def _torch_options() -> list[str]:
     return [] if has_torch_wheel() else ["--extra-index-url", TORCH_INDEX]
 
 
-def _server_lock() -> Path:
-    """Return the server's lock for this Python, or its project file where none is made."""
+def _lock(folder: Path, variant: str, declared: Path) -> Path:
+    """Return the lock for this Python, or the file that declares what is in it where none is."""
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    lock = LOCKS / f"{python}-{os.uname().machine}-cpu.txt"
-    return lock if lock.exists() else SERVER / "pyproject.toml"
+    lock = folder / f"{python}-{os.uname().machine}-{variant}.txt"
+    return lock if lock.exists() else declared
 
 
 def _arguments(path: Path) -> list[str]:

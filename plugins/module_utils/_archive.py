@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from ._download import Bytes, Stream
 from ._errors import ModelError
@@ -44,16 +44,20 @@ class Archive:
     """The regular files of the zip or tar (plain, gz, bz2, xz) at ``path``: ``sizes`` by name.
 
     Absolute names, ``..``, links, devices, encrypted and repeated members are refused for the
-    whole archive (``archive_invalid``); nobody puts them into a model by accident.
+    whole archive (``archive_invalid``); nobody puts them into a model by accident. ``file`` is the
+    open zip where it does not lie on this host; ``path`` then only names it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, file: IO[bytes] | None = None) -> None:
         self.path = path
         self.sizes: dict[str, int] = {}
         self._members: dict[str, zipfile.ZipInfo | tarfile.TarInfo] = {}
         self._archive: Any
         try:
-            if zipfile.is_zipfile(path):
+            if file is not None:
+                self._archive = zipfile.ZipFile(file)
+                self._add_zip(self._archive)
+            elif zipfile.is_zipfile(path):
                 self._archive = zipfile.ZipFile(path)
                 self._add_zip(self._archive)
             else:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,34 @@ def source_arguments() -> dict[str, Any]:
         "timeout": {"type": "int", "default": 60},
         "retries": {"type": "int", "default": 5},
     }
+
+
+def mirror_arguments() -> dict[str, Any]:
+    """Return the argument spec of the option ``mirrors``."""
+    options = {
+        "source": {"type": "str", "choices": sorted(SOURCES), "required": True},
+        "id": {"type": "str", "default": ""},
+        "revision": {"type": "str", "default": ""},
+        "endpoint": {"type": "str", "default": ""},
+        "subfolder": {"type": "str", "default": ""},
+        "archive_sha256": {"type": "str", "default": ""},
+        "token": {"type": "str", "no_log": True, "default": ""},
+    }
+    return {"type": "list", "elements": "dict", "options": options, "default": []}
+
+
+def build_mirrors(params: Mapping[str, Any], revision: str, work: str) -> list[Source]:
+    """Return the sources in the option ``mirrors``.
+
+    A mirror has the id and the revision of the main source where it names none, and the same way
+    to the network; never its token.
+    """
+    mirrors = []
+    for number, given in enumerate(params["mirrors"], 1):
+        merged = {**params, **given, "id": given["id"] or params["id"]}
+        folder = os.path.join(work, f"mirror-{number}")
+        mirrors.append(build_source(merged, given["revision"] or revision, folder))
+    return mirrors
 
 
 def chosen_revision(params: Mapping[str, Any]) -> tuple[str, bool]:

@@ -146,10 +146,12 @@ def normalise(
     for name in services:
         declared = merge(services[name], (overrides or {}).get(name, {}))
         service, found = _complete(str(name), declared)
-        if not found and resolve:
+        if not found:
             model, where = service["model"], f"model_services.{name}.model"
-            model["lock"] = _resolve_lock(where, model, locks or {}, read_lock, found)
-            model["signature"] = _resolve_signature(where, model["signature"], read_text, found)
+            found += _outside(where, model, locks or {})
+            if resolve and not found:
+                model["lock"] = _resolve_lock(where, model, locks or {}, read_lock, found)
+                model["signature"] = _resolve_signature(where, model, read_text, found)
         problems += found
         complete[str(name)] = service
     problems = problems or _shared_domains(complete)
@@ -246,13 +248,6 @@ def _resolve_lock(
     if isinstance(lock, str):
         if lock in locks:
             lock = locks[lock]
-        elif _leaves_project(lock):
-            problems.append(
-                Problem(
-                    where, lock, "give a path below the project's root, or a name in model_locks"
-                )
-            )
-            return None
         else:
             try:
                 lock = read_lock(lock) if read_lock else None
@@ -280,13 +275,11 @@ def _resolve_lock(
 
 
 def _resolve_signature(
-    where: str, signature: str, read_text: ReadText | None, problems: list[Problem]
+    where: str, model: Mapping[str, Any], read_text: ReadText | None, problems: list[Problem]
 ) -> str:
     """Return the text of the signature file."""
-    where = f"{where}.signature"
-    if signature and _leaves_project(signature):
-        problems.append(Problem(where, signature, "give a path below the project's root"))
-    elif signature and read_text:
+    signature, where = model["signature"], f"{where}.signature"
+    if signature and read_text:
         try:
             return read_text(signature)
         except (OSError, ValueError) as error:
@@ -295,8 +288,18 @@ def _resolve_signature(
     return ""
 
 
-def _leaves_project(path: str) -> bool:
-    return path.startswith("/") or ".." in path.split("/")
+def _outside(where: str, model: Mapping[str, Any], locks: Mapping[str, Any]) -> Iterable[Problem]:
+    """Find the paths that do not lie below the project's root."""
+    remedies = {
+        "lock": "give a path below the project's root, or a name in model_locks",
+        "signature": "give a path below the project's root",
+    }
+    for key, remedy in remedies.items():
+        path = model[key]
+        if not isinstance(path, str) or (key == "lock" and path in locks):
+            continue
+        if path.startswith("/") or ".." in path.split("/"):
+            yield Problem(f"{where}.{key}", path, remedy)
 
 
 def _unknown_services(

@@ -67,7 +67,7 @@ class Stream:
 
     def _broken(self, error: Exception) -> TransientError:
         return TransientError(
-            f"{self.place} broke off: {error or type(error).__name__}. "
+            f"{self.place} broke off: {str(error) or type(error).__name__}. "
             "Check the network; the next run continues there."
         )
 

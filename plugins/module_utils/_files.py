@@ -19,6 +19,12 @@ def sync_folder(path: str) -> None:
         os.close(handle)
 
 
+def sync_tree(path: str) -> None:
+    """Make the names in ``path`` and in all folders below it durable."""
+    for parent, _folders, _files in os.walk(path):
+        sync_folder(parent)
+
+
 def write_atomic(path: str, text: str, mode: int = 0o644) -> None:
     """Write ``text`` as UTF-8 to ``path`` so that a reader sees the old or the new file, whole."""
     folder = os.path.dirname(path) or "."

@@ -10,8 +10,9 @@ from contextlib import closing
 from typing import Any
 
 from ._download import Expected, download
+from ._errors import ModelError
 from ._files import remove_tree
-from ._manifest import Manifest, ModelFile
+from ._manifest import Manifest, ModelFile, Selection
 from ._metadata import describe
 from ._model_files import check_files, check_shards
 from ._patterns import selected
@@ -23,6 +24,8 @@ def resolve(
     source_name: str, source: Source, include: list[str], exclude: list[str]
 ) -> tuple[Manifest, int]:
     """Return the lock of the source's model, and how many bytes of files were fetched for it.
+
+    Each file names the kind of hash by which the source proves it, none where we had to hash it.
 
     Files that the source lists with a SHA-256 are not fetched, but for ``config.json`` and the
     headers of the weights. Raises ``ModelError``.
@@ -36,7 +39,8 @@ def resolve(
     files = []
     for item in sorted(chosen, key=lambda item: item.path):
         if item.hash.kind == "sha256" and item.size is not None:
-            files.append(model_file(item, item.size, item.hash.value))
+            listed = item.listed or item.hash
+            files.append(ModelFile(item.path, item.size, item.hash.value, listed))
             continue
         entry, received = _hash(source, item)
         files.append(entry)
@@ -54,6 +58,7 @@ def resolve(
         commit=listing.commit,
         files=tuple(files),
         model=describe(sizes, read),
+        selection=Selection(tuple(include), tuple(exclude), wanted.subfolder),
     )
     return lock, fetched + source.received
 
@@ -70,15 +75,39 @@ def compare(old: Manifest, new: Manifest) -> dict[str, Any]:
     }
 
 
-def keep_comments(old: str, new: str) -> str:
-    """Return ``new`` with the comments that stand at the top of ``old``."""
-    head = []
-    for line in old.splitlines():
-        if not line.startswith(("#", "---")):
-            break
-        if line.startswith("#"):
-            head.append(line + "\n")
-    return new.replace("---\n", "---\n" + "".join(head), 1)
+def check_moved(old: Manifest, new: Manifest, where: str) -> None:
+    """Refuse a ``new`` lock of the same revision in which the source, not the user, changed files.
+
+    ``where`` names the place of the old lock. Files that come or go because the user selects others
+    are no move. Raises ``ModelError`` (``lock_moved``).
+    """
+    if (old.source, old.id, old.revision) != (new.source, new.id, new.revision):
+        return
+    found = compare(old, new)
+    added = [path for path in found["added"] if _was_wanted(path, old.selection)]
+    removed = [path for path in found["removed"] if _was_wanted(path, new.selection)]
+    changed = found["changed"]
+    if _subfolder(old) != _subfolder(new):
+        added, removed, changed = [], [], []
+    if not (added or removed or changed) and old.commit == new.commit:
+        return
+    raise ModelError(
+        f"The hub moved, you did not: {new.source} {new.id} {new.revision} no longer means what "
+        f"{where} says. {len(found['changed'])} changed, {len(found['added'])} added, "
+        f"{len(found['removed'])} removed; the commit was {old.commit} and is {new.commit}. "
+        "Look at the differences and ask the publisher; set accept_moved to take what is there.",
+        "lock_moved",
+        differences=found,
+    )
+
+
+def _was_wanted(path: str, selection: Selection | None) -> bool:
+    """Say whether the selection takes ``path``; an unknown one proves nothing."""
+    return selection is not None and selected(path, selection.include, selection.exclude)
+
+
+def _subfolder(lock: Manifest) -> str:
+    return lock.selection.subfolder.strip("/") if lock.selection else ""
 
 
 def _hash(source: Source, item: SourceFile) -> tuple[ModelFile, int]:

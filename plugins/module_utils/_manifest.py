@@ -83,8 +83,20 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which files of the source were taken when a lock was made; patterns as in ``_patterns``."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    subfolder: str = ""
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """All files of one revision of a model, and the numbers of its configuration."""
+    """All files of one revision of a model, and the numbers of its configuration.
+
+    ``selection`` is none where it is not known.
+    """
 
     source: str
     id: str
@@ -92,6 +104,7 @@ class Manifest:
     commit: str
     files: tuple[ModelFile, ...]
     model: Mapping[str, Any] = field(default_factory=dict)
+    selection: Selection | None = None
 
     @classmethod
     def from_dict(cls, data: object, name: str = "lock") -> Manifest:
@@ -109,6 +122,7 @@ class Manifest:
             "id": self.id,
             "revision": self.revision,
             "commit": self.commit,
+            **_selection_to_dict(self.selection),
             "model": dict(self.model),
             "files": [_file_to_dict(item) for item in self.files],
         }
@@ -126,10 +140,24 @@ class Manifest:
         )
 
 
+def _selection_to_dict(selection: Selection | None) -> dict[str, Any]:
+    if selection is None:
+        return {}
+    return {
+        "selection": {
+            "include": list(selection.include),
+            "exclude": list(selection.exclude),
+            "subfolder": selection.subfolder,
+        }
+    }
+
+
 def _file_to_dict(item: ModelFile) -> dict[str, Any]:
     data: dict[str, Any] = {"path": item.path, "size": item.size, "sha256": item.sha256}
     if item.source_hash is not None:
-        data["source_hash"] = {"kind": item.source_hash.kind, "value": item.source_hash.value}
+        data["source_hash"] = {"kind": item.source_hash.kind}
+        if item.source_hash.value not in ("", item.sha256):
+            data["source_hash"]["value"] = item.source_hash.value
     return data
 
 
@@ -165,7 +193,18 @@ class _Reader:
             commit=str(texts["commit"]),
             files=tuple(files),
             model={str(key): value for key, value in model.items()},
+            selection=self._selection(data.get("selection")),
         )
+
+    def _selection(self, data: object) -> Selection | None:
+        if data is None:
+            return None
+        known = data if isinstance(data, Mapping) else {}
+        lists = [known.get("include"), known.get("exclude")]
+        if not all(isinstance(item, (list, tuple)) for item in lists):
+            raise self._error(f"needs 'selection' with the lists include and exclude, not {data!r}")
+        include, exclude = (tuple(str(item) for item in items or ()) for items in lists)
+        return Selection(include, exclude, str(known.get("subfolder", "")))
 
     def _file(self, entry: object) -> ModelFile:
         if not isinstance(entry, Mapping):
@@ -180,11 +219,13 @@ class _Reader:
         return ModelFile(str(path), size, str(sha256), self._source_hash(entry, str(path)))
 
     def _source_hash(self, entry: Mapping[str, Any], path: str) -> SourceHash | None:
+        """Read the source's own hash; its value may be left out where it is the SHA-256 itself."""
         data = entry.get("source_hash")
         if data is None:
             return None
         kind = data.get("kind") if isinstance(data, Mapping) else None
-        value = data.get("value", "") if isinstance(data, Mapping) else None
+        own = entry["sha256"] if kind == "sha256" else ""
+        value = data.get("value", own) if isinstance(data, Mapping) else None
         if not (kind == "none" and value == "") and not is_hash(value, str(kind)):
             raise self._error(f"has a wrong source_hash for '{path}': {data!r}")
         return SourceHash(str(kind), str(value))

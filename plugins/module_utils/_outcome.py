@@ -16,6 +16,8 @@ class Outcome:
     """What was done, or would be. ``files`` has path, size (bytes or none) and reason.
 
     Reasons: ``new``, ``missing``, ``different``, ``extra`` (removed), ``mode`` (sealed again).
+    ``transfer`` has a meter's figures and the bytes by host, none if nothing was fetched.
+    ``warnings`` are sentences for the user.
     """
 
     path: str
@@ -23,6 +25,8 @@ class Outcome:
     manifest: Manifest | None = None
     fetched_bytes: int = 0
     files: list[dict[str, Any]] = field(default_factory=list)
+    transfer: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
 
@@ -38,6 +42,7 @@ class Outcome:
             "path": self.path,
             "manifest": self.manifest.to_dict() if self.manifest else None,
             "fetched_bytes": self.fetched_bytes,
+            "transfer": self.transfer,
             "files": self.files,
         }
 

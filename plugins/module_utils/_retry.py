@@ -32,7 +32,7 @@ class Backoff:
     def __init__(
         self,
         retries: int,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._retries = retries

@@ -11,8 +11,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from ._approval import Policy, approve, read_proof, write_proof
-from ._client import check_client, run_client
-from ._download import PART, Expected, Watch, check_room, download
+from ._client import check_client
+from ._download import check_room
 from ._errors import ModelError
 from ._files import (
     list_tree,
@@ -21,18 +21,20 @@ from ._files import (
     remove_file,
     remove_tree,
     sync_folder,
+    sync_tree,
     unseal_folders,
 )
-from ._hashing import digest_file
 from ._manifest import Difference, Manifest, ModelFile, write_manifest
 from ._metadata import describe, folder_files
 from ._model_files import check_files, check_shards
 from ._outcome import Outcome
+from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
-from ._sources import Listing, Source, SourceFile
-from ._store import Place, State, find_damage, is_sealed, load_manifest, remove, seal
-from ._verify import agrees, as_listed, check_lock, file_problem, model_file, no_hash
+from ._sources import Listing, Source, SourceFile, source_name
+from ._store import Place, State, find_damage, is_sealed, load_agreed, load_manifest, remove, seal
+from ._transfer import Transfer
+from ._verify import agrees, as_listed, check_lock, file_problems, model_files, no_hash
 
 NO_DAMAGE = Difference((), (), ())
 
@@ -41,7 +43,8 @@ NO_DAMAGE = Difference((), (), ())
 class Choice:
     """Which files make the snapshot, and how sure one wants to be.
 
-    ``floating`` says that the revision may move, so that its source is always asked.
+    ``floating`` says that the revision may move, so that its source is always asked. ``repair``
+    brings back what the lock, or else the last manifest, says and asks the source for no list.
     ``verify`` is ``auto`` or ``full``; ``client`` is ``builtin`` or a key of ``CLIENTS``.
     """
 
@@ -50,6 +53,7 @@ class Choice:
     exclude: tuple[str, ...] = ()
     allow_unverified: tuple[str, ...] = ()
     floating: bool = False
+    repair: bool = False
     verify: str = "auto"
     client: str = "builtin"
     client_python: str = ""
@@ -57,15 +61,26 @@ class Choice:
 
 
 class Snapshot:
-    """One revision in the store."""
+    """One revision in the store, from ``source`` or else from the ``mirrors`` in their order.
+
+    ``meter`` shows how far a run is.
+    """
 
     def __init__(
-        self, place: Place, source: Source, choice: Choice, meter: Meter | None = None
+        self,
+        place: Place,
+        source: Source,
+        choice: Choice,
+        mirrors: Sequence[Source] = (),
+        meter: Meter | None = None,
     ) -> None:
-        self._meter = meter or Meter()
         self._place = place
         self._source = source
         self._choice = choice
+        self._meter = meter or Meter()
+        self._sources = (source, *mirrors)
+        for each in self._sources:
+            each.meter = self._meter
         self._selection = {
             "include": list(choice.include),
             "exclude": list(choice.exclude),
@@ -78,6 +93,12 @@ class Snapshot:
             self._python = check_client(choice.client, place.source, choice.client_python)
         if choice.lock is not None:
             check_lock(choice.lock, place)
+        elif mirrors:
+            raise ModelError(
+                "mirrors are given without a lock, so nothing says that they hold the same bytes. "
+                "Make a lock with model_lock.",
+                "invalid_option",
+            )
 
     def present(self, check_mode: bool = False) -> Outcome:
         """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""
@@ -94,15 +115,16 @@ class Snapshot:
         if there:
             outcome.before = _sizes(place.path)
         if current is not None:
-            full = self._choice.verify == "full"
-            damage = find_damage(place.path, current, state, full)
+            full = self._choice.verify == "full" or self._choice.repair
+            damage = find_damage(place.path, current, state, full, self._meter)
+        self._meter.begin("listing", None)
         listing = self._listing(current, state, check_mode)
         if current is not None and not damage and self._is_current(current, listing):
             return self._keep(outcome, current, state, check_mode)
         if damage and not check_mode:
             # From here on nothing at the final path claims to be complete.
-            remove_file(place.manifest)
-        missing = self._plan(outcome, listing, damage)
+            os.replace(place.manifest, place.agreed)
+        missing = self._plan(outcome, listing, current, damage)
         if not listing.archive:
             self._check(listing, missing)
             outcome.after = {item.path: item.size or 0 for item in listing.files}
@@ -116,11 +138,20 @@ class Snapshot:
     def _listing(self, current: Manifest | None, state: State, check_mode: bool) -> Listing:
         """Say which files make the snapshot: the lock, else what is here, else the source."""
         known = self._choice.lock
-        if known is None and current is not None and not self._choice.floating:
-            known = current if state.selection == self._selection else None
+        if known is None and self._choice.repair:
+            known = current or load_agreed(self._place)
+            if known is None:
+                raise ModelError(
+                    f"{self._place.path} has no manifest, and no lock is given, so nothing says "
+                    "what to repair. Give the lock, or fetch the model with state present.",
+                    "not_found",
+                )
+        if known is None and not self._choice.floating and state.selection == self._selection:
+            known = current
         if known is not None:
-            if known.source == self._place.source:
-                self._source.commit = known.commit
+            for source in self._sources:
+                if (known.source, known.id) == (source_name(source), source.wanted.id):
+                    source.commit = known.commit
             return Listing(known.commit, tuple(as_listed(item) for item in known.files))
         listing = self._source.preview() if check_mode else self._source.list()
         if listing.archive:
@@ -164,27 +195,46 @@ class Snapshot:
             self._clean()
         return outcome
 
-    def _plan(self, outcome: Outcome, listing: Listing, damage: Difference) -> list[SourceFile]:
+    def _plan(
+        self, outcome: Outcome, listing: Listing, current: Manifest | None, damage: Difference
+    ) -> list[SourceFile]:
         """Return the files whose right bytes are nowhere on this host; note what will change."""
-        missing = []
         self._homes = {}
-        folders = {
-            folder: set(list_tree(folder)) for folder in (self._place.partial, self._place.path)
-        }
-        for item in listing.files:
-            for folder, names in folders.items():
-                if item.path in names and not file_problem(item, os.path.join(folder, item.path)):
-                    self._homes[item.path] = folder
-                    break
-            else:
-                missing.append(item)
-                reason = "different" if item.path in damage.different else "new"
-                reason = "missing" if item.path in damage.missing else reason
-                outcome.add(item.path, item.size, reason)
+        if current is not None:
+            wrong = {*damage.missing, *damage.different}
+            right = {item.path: item for item in current.files if item.path not in wrong}
+            for item in listing.files:
+                if (
+                    item.path in right
+                    and item.hash.kind != "none"
+                    and agrees(right[item.path], item)
+                ):
+                    self._homes[item.path] = self._place.path
+        for folder in (self._place.partial, self._place.path):
+            self._look_for(listing.files, folder)
+        missing = [item for item in listing.files if item.path not in self._homes]
+        for item in missing:
+            reason = "different" if item.path in damage.different else "new"
+            reason = "missing" if item.path in damage.missing else reason
+            outcome.add(item.path, item.size, reason)
         if not listing.archive:
             for path in sorted(set(outcome.before) - {item.path for item in listing.files}):
                 outcome.add(path, outcome.before[path], "extra")
         return missing
+
+    def _look_for(self, items: Sequence[SourceFile], folder: str) -> None:
+        """Take ``folder`` as the home of those ``items`` whose right bytes lie there."""
+        names = set(list_tree(folder))
+        found = [
+            (item, os.path.join(folder, item.path))
+            for item in items
+            if item.path in names and item.path not in self._homes
+        ]
+        if found:
+            self._meter.begin("verifying", sum(item.size or 0 for item, _path in found))
+            for (item, _path), problem in zip(found, file_problems(found, self._meter.add)):
+                if problem is None:
+                    self._homes[item.path] = folder
 
     def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
         """Refuse before the first byte what cannot end well."""
@@ -214,14 +264,13 @@ class Snapshot:
             make_folders(place.partial)
         paths = [item.path for item in listing.files]
         self._prune(paths + [path + PART for path in paths])
-        if self._python and missing:
-            self._run_client(missing)
-        self._meter.begin("fetching", sum(item.size or 0 for item in missing))
-        arrived = [self._obtain(outcome, item) for item in listing.files]
+        arrived = [*self._fetch(outcome, missing), *self._take_home(listing)]
         self._prune(paths)
+        self._meter.begin("sealing", None)
         outcome.manifest = self._describe(listing, arrived)
         proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
         seal(place.partial)
+        sync_tree(place.partial)
         remove_file(place.manifest)
         if os.path.isdir(place.path):
             os.rename(place.path, place.old)
@@ -232,49 +281,38 @@ class Snapshot:
         self._clean()
         state.write(place.path, outcome.manifest, self._selection)
         outcome.after = _sizes(place.path)
-        outcome.fetched_bytes += self._source.received
 
-    def _obtain(self, outcome: Outcome, item: SourceFile) -> ModelFile:
-        """Put one right file into the folder in the making."""
-        target = os.path.join(self._place.partial, item.path)
-        home = self._homes.get(item.path)
-        if home is None and not self._python:
-            done = download(
-                item.path,
-                lambda offset: self._source.open(item.path, offset),
-                target,
-                Expected(item.size, item.hash),
-                self._source.backoff(),
-                Watch(self._meter),
-            )
-            if not self._source.extracts:
-                outcome.fetched_bytes += done.received
-            return model_file(item, done.size, done.sha256)
-        if home is None:
-            problem = file_problem(item, target, unproven=True)
-            if problem is not None:
-                raise problem
-            outcome.fetched_bytes += os.path.getsize(target)
-        elif home != self._place.partial:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            remove_file(target)
-            os.link(os.path.join(home, item.path), target)
-        if home is not None and item.hash.kind == "sha256":
-            return model_file(item, os.path.getsize(target), item.hash.value)
-        digest = digest_file(target)
-        return model_file(item, digest.size, digest.value("sha256"))
+    def _fetch(self, outcome: Outcome, missing: Sequence[SourceFile]) -> list[ModelFile]:
+        """Put what is missing into the folder in the making."""
+        transfer = Transfer(
+            self._sources, self._place.partial, self._meter, self._choice.client, self._python
+        )
+        arrived = transfer.obtain(missing)
+        outcome.fetched_bytes = transfer.received
+        outcome.transfer = self._meter.transfer()
+        outcome.warnings += transfer.warnings
+        return list(arrived.values())
+
+    def _take_home(self, listing: Listing) -> list[ModelFile]:
+        """Put what this host has already into the folder in the making."""
+        found = []
+        for item in listing.files:
+            home = self._homes.get(item.path)
+            if home is None:
+                continue
+            target = os.path.join(self._place.partial, item.path)
+            if home != self._place.partial:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                remove_file(target)
+                os.link(os.path.join(home, item.path), target)
+            found.append((item, target))
+        return model_files(found)
 
     def _prune(self, keep: Sequence[str]) -> None:
         """Leave only ``keep`` in the folder in the making."""
         for extra in set(list_tree(self._place.partial)) - set(keep):
             remove_file(os.path.join(self._place.partial, extra))
         remove_empty_folders(self._place.partial)
-
-    def _run_client(self, missing: Sequence[SourceFile]) -> None:
-        paths = [item.path for item in missing]
-        for path in paths:
-            remove_file(os.path.join(self._place.partial, path))
-        run_client(self._choice.client, self._python, self._source, self._place.partial, paths)
 
     def _describe(self, listing: Listing, files: Sequence[ModelFile]) -> Manifest:
         sizes, read = folder_files(self._place.partial)
@@ -290,6 +328,7 @@ class Snapshot:
         )
 
     def _clean(self) -> None:
+        remove_file(self._place.agreed)
         for leftover in (self._place.partial, self._place.archive, self._place.old):
             remove_tree(leftover)
 

