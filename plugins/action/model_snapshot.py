@@ -170,7 +170,7 @@ class _Job:
         command = (
             f"n=0; while [ $n -lt {tenths} ] && {running}; do sleep 0.1; n=$((n + 1)); done; "
             f"if ! {running}; then echo ended; cat {file}; exit; fi; "
-            f"if test -e /proc/self/cmdline && ! {self._own_processes()} >/dev/null; "
+            f'if test -e /proc/self/cmdline && test -z "$({self._own_processes()})"; '
             f"then echo gone; else echo running; fi; cat {progress} 2>/dev/null || true"
         )
         for lost in range(LOST_POLLS):
@@ -213,10 +213,11 @@ class _Job:
         files = " ".join(shlex.quote(name) for name in (self._file, self._progress) if name)
         command = f"rm -f {files} {shlex.quote(self._progress + '.new')}"
         if self._own and not self._ended:
+            # Whole groups first: who waits for the module must not write its answer any more.
             command = (
-                f"for f in $({self._own_processes()}); do p=${{f#/proc/}}; p=${{p%/cmdline}}; "
-                "kill -TERM -- -$p 2>/dev/null || kill -TERM $p 2>/dev/null; done; "
-                f"{command}; rm -rf {shlex.quote(self._own)}"
+                f"all=$({self._own_processes()} | cut -d/ -f3); "
+                "for p in $all; do kill -TERM -- -$p; done 2>/dev/null; "
+                f"kill -TERM $all 2>/dev/null; {command}; rm -rf {shlex.quote(self._own)}"
             )
         self._action._low_level_execute_command(command)
 
