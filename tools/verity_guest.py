@@ -21,6 +21,8 @@ import struct
 import subprocess
 import sys
 from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 BLOCK = 4096
 FIBMAP = 1  # include/uapi/linux/fs.h: _IO(0x00, 1)
@@ -32,7 +34,7 @@ UTILS = "ansible_collections.modelops.serving.plugins.module_utils"
 def main(disk: str, command: str) -> int:
     """Try everything and print the record; return 0, whatever was found."""
     seal, store = import_module(f"{UTILS}._seal"), import_module(f"{UTILS}._store")
-    approval = import_module(f"{UTILS}._approval")
+    proofs = import_module(f"{UTILS}._proof")
     checks: dict[str, bool] = {}
     make_model(SOURCE)
     _mount(disk)
@@ -40,7 +42,7 @@ def main(disk: str, command: str) -> int:
     weights, config = os.path.join(place.path, WEIGHTS), os.path.join(place.path, CONFIG)
 
     outcome = _present(place)
-    proof = approval.read_proof(place.proof)["seal"]
+    proof = proofs.read_proof(place.proof)["seal"]
     digests = proof.get("digests", {})
     checks["the snapshot is sealed with fs-verity"] = proof["verity"] == "enabled"
     checks["nothing is warned of"] = not any("fs-verity" in text for text in outcome.warnings)
@@ -81,15 +83,39 @@ def main(disk: str, command: str) -> int:
 
     repaired = _present(place, "full")
     checks["a run fetches that file alone"] = [item["path"] for item in repaired.files] == [WEIGHTS]
-    again = approval.read_proof(place.proof)["seal"]
+    again = proofs.read_proof(place.proof)["seal"]
     checks["it is sealed as before"] = again == proof
     checks["and the kernel agrees"] = seal.measured(place.path, again) == set(ours)
     checks["modelops-host check accepts it again"] = _check(command, place.path).returncode == 0
+    checks.update(_without_verity(disk, command, store))
     _run("umount", MOUNT)
 
     record = {"kernel": platform.release(), "digests": digests, "checks": checks}
     print("GUEST RECORD " + json.dumps(record), flush=True)
     return 0
+
+
+def _without_verity(disk: str, command: str, store: ModuleType) -> dict[str, bool]:
+    """Change the disk below a file that fs-verity does not guard, and that is still in memory."""
+    snapshot: Any = import_module(f"{UTILS}._snapshot")
+    # Stands in for a file system without fs-verity, beside the real one
+    snapshot.protect = lambda _folder, _paths: {"verity": "unsupported", "reason": "as if"}
+    place = store.Place(f"{MOUNT}/models", "path", "owner/name", "v2")
+    _present(place)
+    weights = os.path.join(place.path, WEIGHTS)
+    os.sync()
+    with open(weights, "rb") as file:
+        first = hashlib.sha256(file.read()).digest()
+    _flip(disk, _block(weights, 3) * BLOCK)
+    with open(weights, "rb") as file:
+        cached = hashlib.sha256(file.read()).digest()
+    found = _command(command, "verify", "--store", f"{MOUNT}/models")
+    return {
+        "without it, memory hides a change of the disk": cached == first,
+        "modelops-host verify reads the disk and finds it": (
+            found.returncode == 3 and f"{weights} does not have the bytes" in found.stderr
+        ),
+    }
 
 
 def file_digest(path: str) -> str:
@@ -127,7 +153,7 @@ def make_model(folder: str) -> None:
 def _present(place: object, verify: str = "auto"):  # type: ignore[no-untyped-def]
     """Run the collection's own way from a source to a sealed snapshot."""
     snapshot, sources = import_module(f"{UTILS}._snapshot"), import_module(f"{UTILS}._sources")
-    wanted = sources.Wanted(id="owner/name", revision="v1", endpoint=SOURCE, hash_all=True)
+    wanted = sources.Wanted(id="owner/name", revision="v", endpoint=SOURCE, hash_all=True)
     source = sources.SOURCES["path"](wanted, sources.Connection())
     choice = snapshot.Choice(verify=verify)
     return snapshot.Snapshot(place, source, choice).present()

@@ -167,7 +167,7 @@ def judge(output: str) -> dict[str, Any]:
     """Return the guest's record. Raises ``Failure`` unless it is whole and all in it is true."""
     prefix = "GUEST RECORD "
     lines = [line.strip() for line in output.splitlines()]
-    records = [line[len(prefix) :] for line in lines if line.startswith(prefix)]
+    records = [line.partition(prefix)[2] for line in lines if prefix in line]
     tail = "\n".join(lines[-30:])
     record: dict[str, Any] = json.loads(records[0]) if len(records) == 1 else {}
     if not record.get("checks") or "GUEST ENDED 0" not in lines:

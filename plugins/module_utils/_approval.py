@@ -1,16 +1,14 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is checked beside the hashes before a snapshot is sealed, and the proof that it was."""
+"""What is checked beside the hashes before a snapshot is sealed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._files import write_atomic
 from ._manifest import Manifest
 from ._scan import Allowed, check_names, scan
 from ._signing import Trust, check_trust, verify_signature
@@ -80,19 +78,9 @@ def _trust(policy: Policy) -> Trust:
 
 
 def _allowed(policy: Policy) -> Allowed:
-    return Allowed(policy.allow_pickle, policy.allow_code, policy.tools_python)
-
-
-def read_proof(path: str) -> dict[str, Any]:
-    """Return the proof in the JSON file ``path``, empty if there is none."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def write_proof(path: str, proof: Mapping[str, Any]) -> None:
-    """Write ``proof`` as JSON to ``path``, atomically, readable by all."""
-    write_atomic(path, json.dumps(proof, indent=2, sort_keys=True) + "\n", 0o444)
+    return Allowed(
+        pickle=policy.allow_pickle,
+        code=policy.allow_code,
+        tools_python=policy.tools_python,
+        foresee=policy.check_mode,
+    )

@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "model_incomplete": "The files are not a whole model.",
     "network_error": "The server could not be reached, broke off, or failed again and again.",
     "not_found": "The source does not know the model, the revision or the file.",
+    "process_ended": "The module's process on the host ended without an answer.",
     "revision_not_found": "The source knows the model, but not the revision.",
     "signature_invalid": "A signature is broken, by another key, or about other files.",
     "signature_missing": "A signature is required, and there is none.",

@@ -9,12 +9,12 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._approval import read_proof
 from ._errors import ModelError
 from ._files import list_tree
 from ._manifest import Difference, Manifest, read_manifest
+from ._proof import read_proof
 from ._seal import unsealed
-from ._store import State, find_damage
+from ._store import MANIFEST, PROOF, State, find_damage
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def inspect(path: str, lock: Manifest | None, full: bool) -> Report:
     """
     exists = os.path.isdir(path) and not os.path.islink(path)
     try:
-        manifest = read_manifest(path + ".manifest.json")
+        manifest = read_manifest(path + MANIFEST)
     except (FileNotFoundError, ModelError):
         manifest = None
-    proof = read_proof(path + ".proof.json")
+    proof = read_proof(path + PROOF)
     links, modes = _links(path) if exists else (), _wrong_modes(path) if exists else ()
     if not exists or manifest is None:
         return Report(exists, False, manifest, Difference((), (), ()), modes, links, proof)

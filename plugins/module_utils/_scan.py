@@ -37,11 +37,21 @@ _HEADERS = {".safetensors": check_safetensors, ".gguf": check_gguf}
 
 @dataclass(frozen=True)
 class Allowed:
-    """What may be in a model, as shell patterns; and what scans the pickles (see ``run_tool``)."""
+    """What may be in a model, as shell patterns; and what scans the pickles (see ``run_tool``).
+
+    ``foresee`` says that nothing is to be changed and that the tools environment may not be made
+    yet, as in check mode.
+    """
 
     pickle: Sequence[str] = ()
     code: Sequence[str] = ()
     tools_python: str = ""
+    foresee: bool = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the tools environment is still to be made."""
+        return self.foresee and bool(self.tools_python) and not os.path.exists(self.tools_python)
 
 
 @dataclass(frozen=True)
@@ -171,7 +181,7 @@ def _scan_pickles(
         for item in results
         if item["kind"] == "pickle" and item["detail"] != _DATA
     }
-    if not waiting:
+    if not waiting or allowed.waiting:
         return None
     answer = run_tool(
         allowed.tools_python, scan_pickles, {"folder": folder, "files": sorted(waiting)}
@@ -200,7 +210,7 @@ def _content_refused(path: str, answer: Mapping[str, Any], what: str) -> ModelEr
 
 def _same_scanner(known: Mapping[str, Any], allowed: Allowed) -> bool:
     """Say whether an earlier result is by the scanner of today, if there was and is one."""
-    if known.get("scanner") is None or not allowed.tools_python:
+    if known.get("scanner") is None or not allowed.tools_python or allowed.waiting:
         return True
     answer = run_tool(allowed.tools_python, scan_pickles, {"folder": "", "files": []})
     return bool(answer["scanner"] == known["scanner"])

@@ -16,8 +16,6 @@ from ._approval import (
     approve,
     check_policy,
     check_signature,
-    read_proof,
-    write_proof,
 )
 from ._client import check_client
 from ._download import check_room
@@ -39,6 +37,7 @@ from ._outcome import Outcome
 from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
+from ._proof import read_proof, write_proof
 from ._seal import is_protected, protect, seal, unsealed
 from ._shared import take_shared
 from ._sources import Listing, Source, SourceFile, source_name

@@ -7,22 +7,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import NoReturn
 
-from ._store import Place
+from ._store import MANIFEST, Place
 
-MANIFEST = ".manifest.json"
 UNFINISHED = (".partial", ".archive", ".old")
+
+
+def sealed(store: str) -> Iterator[str]:
+    """Yield the folder of each manifest in the order of their names, also where it is gone.
+
+    Raises ``OSError`` when a folder cannot be listed.
+    """
+    for folder, _folders, files in _walk(store):
+        for file in sorted(file for file in files if file.endswith(MANIFEST)):
+            yield os.path.join(folder, file[: -len(MANIFEST)])
 
 
 def snapshots(store: str) -> list[Place]:
     """Return the snapshots that are whole, sorted by path: those with a folder and a manifest."""
-    return sorted(_places(store, (MANIFEST,)), key=lambda place: place.path)
+    if not os.path.isdir(store):
+        return []
+    places = (place_of(store, folder) for folder in sealed(store) if os.path.isdir(folder))
+    return sorted((place for place in places if place), key=lambda place: place.path)
 
 
 def unfinished(store: str) -> list[str]:
     """Return the folders of runs that did not end, sorted."""
-    found = []
-    for folder, folders, _files in _walk(store):
+    found: list[str] = []
+    for folder, folders, _files in _walk(store) if os.path.isdir(store) else ():
         found += [os.path.join(folder, name) for name in folders if name.endswith(UNFINISHED)]
     return sorted(found)
 
@@ -34,20 +47,13 @@ def place_of(store: str, path: str) -> Place | None:
     return Place(store, source, name, revision) if name and source != ".." else None
 
 
-def _places(store: str, suffixes: tuple[str, ...]) -> Iterator[Place]:
-    for folder, folders, files in _walk(store):
-        for file in files:
-            name = next((file[: -len(s)] for s in suffixes if file.endswith(s)), "")
-            place = place_of(store, os.path.join(folder, name)) if name in folders else None
-            if place is not None:
-                yield place
-
-
 def _walk(store: str) -> Iterator[tuple[str, list[str], list[str]]]:
     """Walk over the folders that hold snapshots, not into the snapshots themselves."""
-    for folder, folders, files in os.walk(os.path.normpath(store)):
+    for folder, folders, files in os.walk(os.path.normpath(store), onerror=_fail):
         yield folder, list(folders), files
         whole = {file[: -len(MANIFEST)] for file in files if file.endswith(MANIFEST)}
-        folders[:] = [
-            name for name in folders if name not in whole and not name.endswith(UNFINISHED)
-        ]
+        folders[:] = sorted(n for n in folders if n not in whole and not n.endswith(UNFINISHED))
+
+
+def _fail(failure: OSError) -> NoReturn:
+    raise failure

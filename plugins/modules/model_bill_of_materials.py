@@ -89,11 +89,11 @@ code:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.modelops.serving.plugins.module_utils._approval import read_proof
 from ansible_collections.modelops.serving.plugins.module_utils._arguments import read_lock
 from ansible_collections.modelops.serving.plugins.module_utils._bill import make_bill
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import read_manifest
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
+from ansible_collections.modelops.serving.plugins.module_utils._proof import read_proof
 
 
 def work(module):

@@ -23,6 +23,9 @@ description:
     and pickles that are allowed are scanned.
   - A file that another snapshot of the store has with the same SHA-256 is hashed there and linked,
     not fetched again, and takes no room.
+  - While a transfer lasts, a line on the controller's standard error says for each host how far it
+    is, how fast, and how long it will still take, every 5 seconds or as many as the variable
+    C(modelops_progress_seconds) says; V(0) means never.
 author:
   - The modelops.serving contributors (@modelops)
 requirements:
@@ -32,6 +35,19 @@ requirements:
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
+attributes:
+  action:
+    description:
+      - An action plugin starts the module in the background of the host, shows how far it is, and
+        returns its answer. A run that is interrupted ends the module, too.
+      - Check mode, O(state=absent), C(async) of the task and O(progress_file) make it an ordinary
+        call without those lines.
+    support: partial
+    details:
+      - The module does all the work; the action plugin only shows the progress.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
 options:
   store:
     description:

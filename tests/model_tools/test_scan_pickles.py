@@ -52,9 +52,10 @@ def state_dict() -> bytes:
 def archive(compression: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:
     """Return a zip archive as ``torch.save`` writes it."""
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", compression) as made:
+    with zipfile.ZipFile(data, "w") as made:
         for name, content in {"version": b"3\n", **members}.items():
-            made.writestr("archive/" + name.replace("__", "/").replace("_pkl", ".pkl"), content)
+            name = "archive/" + name.replace("__", "/").replace("_pkl", ".pkl")
+            made.writestr(zipfile.ZipInfo(name), content, compression)
     return data.getvalue()
 
 

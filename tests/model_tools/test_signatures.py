@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.modelops.serving.plugins.module_utils._approval import (
-    Policy,
-    approve,
-    check_signature,
-)
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
-from ansible_collections.modelops.serving.plugins.module_utils._signing import sign
+from ansible_collections.modelops.serving.plugins.module_utils._signing import (
+    Trust,
+    sign,
+    verify_signature,
+)
 
 # Keys and certificates, made by the cryptography package of the tools environment.
 _MAKE = """
@@ -114,16 +113,16 @@ def command(model_tools_python: str) -> Callable[..., subprocess.CompletedProces
 
 
 @pytest.fixture
-def policy(model_tools_python: str, keys: Path) -> Callable[..., Policy]:
-    """Return a policy: ``policy(signature text, keys=[names], certificates=[names])``."""
+def trust(model_tools_python: str, keys: Path) -> Callable[..., Trust]:
+    """Return a trust: ``trust(signature text, keys=[names], certificates=[names])``."""
 
     def make(
         signature: str, keys_of: tuple[str, ...] = (), roots: tuple[str, ...] = (), **more: Any
-    ) -> Policy:
-        return Policy(
+    ) -> Trust:
+        return Trust(
             signature=signature,
-            trusted_keys=tuple((keys / f"{name}.pub").read_text() for name in keys_of),
-            trusted_certificates=tuple((keys / f"{name}.crt").read_text() for name in roots),
+            keys=tuple((keys / f"{name}.pub").read_text() for name in keys_of),
+            certificates=tuple((keys / f"{name}.crt").read_text() for name in roots),
             tools_python=more.pop("tools_python", model_tools_python),
             **more,
         )
@@ -146,10 +145,10 @@ def manifest_of(folder: Path, *without: str) -> Manifest:
     return Manifest.from_dict({**about, "revision": "v1", "commit": "v1"})
 
 
-def code_of(manifest: Manifest, policy: Policy) -> str:
+def code_of(manifest: Manifest, trust: Trust) -> str:
     """The code of the refusal; its message is complete."""
     with pytest.raises(ModelError) as caught:
-        approve("/nonexistent", manifest, policy, {})
+        verify_signature(manifest, trust, {})
     assert "owner/name" in caught.value.message
     return caught.value.code
 
@@ -186,14 +185,14 @@ def test_the_command_verifies_what_we_sign_with_a_certificate(
 
 
 def test_we_verify_what_the_command_signs_with_a_key(
-    model: Path, keys: Path, command: Any, policy: Callable[..., Policy]
+    model: Path, keys: Path, command: Any, trust: Callable[..., Trust]
 ) -> None:
     signature = model / "model.sig"
     done = command("sign", "key", "--signature", signature, "--private_key", keys / "b.key", model)
     assert done.returncode == 0, done.stderr
     text = signature.read_text()
     # The signature that lies in the model is left out, and only it.
-    proof = approve("/nonexistent", manifest_of(model), policy(text, ("a", "b")), {})["signature"]
+    proof = verify_signature(manifest_of(model), trust(text, ("a", "b")), {})
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-in", str(keys / "b.pub"), "-outform", "DER"],
         capture_output=True,
@@ -206,7 +205,7 @@ def test_we_verify_what_the_command_signs_with_a_key(
 
 
 def test_we_verify_what_the_command_signs_with_a_certificate(
-    model: Path, keys: Path, tmp_path: Path, command: Any, policy: Callable[..., Policy]
+    model: Path, keys: Path, tmp_path: Path, command: Any, trust: Callable[..., Trust]
 ) -> None:
     signature = tmp_path / "model.sig"
     done = command(
@@ -215,8 +214,8 @@ def test_we_verify_what_the_command_signs_with_a_certificate(
         model,
     )
     assert done.returncode == 0, done.stderr
-    trusted = policy(signature.read_text(), ("a",), ("other", "root"))
-    proof = approve("/nonexistent", manifest_of(model), trusted, {})["signature"]
+    trusted = trust(signature.read_text(), ("a",), ("other", "root"))
+    proof = verify_signature(manifest_of(model), trusted, {})
     assert (proof["verified"], proof["certificate"]) == (True, "CN=leaf")
 
 
@@ -230,13 +229,13 @@ def signature(model: Path, keys: Path, model_tools_python: str) -> str:
 class TestRefused:
     """What does not verify is refused, and says which code."""
 
-    def test_another_key(self, model: Path, signature: str, policy: Callable[..., Policy]) -> None:
-        assert code_of(manifest_of(model), policy(signature, ("b", "root"))) == "signature_invalid"
+    def test_another_key(self, model: Path, signature: str, trust: Callable[..., Trust]) -> None:
+        assert code_of(manifest_of(model), trust(signature, ("b", "root"))) == "signature_invalid"
 
     def test_a_key_where_only_certificates_are_trusted(
-        self, model: Path, signature: str, policy: Callable[..., Policy]
+        self, model: Path, signature: str, trust: Callable[..., Trust]
     ) -> None:
-        assert code_of(manifest_of(model), policy(signature, (), ("root",))) == "signature_invalid"
+        assert code_of(manifest_of(model), trust(signature, (), ("root",))) == "signature_invalid"
 
     @pytest.mark.parametrize(
         ("name", "roots"), [("leaf", ("other",)), ("leaf", ("middle",)), ("server", ("root",))]
@@ -246,7 +245,7 @@ class TestRefused:
         model: Path,
         keys: Path,
         model_tools_python: str,
-        policy: Callable[..., Policy],
+        trust: Callable[..., Trust],
         name: str,
         roots: tuple[str, ...],
     ) -> None:
@@ -257,12 +256,12 @@ class TestRefused:
             certificate=str(keys / f"{name}.crt"),
             chain=[str(keys / "middle.crt")],
         )
-        refused = policy(made["signature"], ("a",), roots)
+        refused = trust(made["signature"], ("a",), roots)
         assert code_of(manifest_of(model), refused) == "signature_invalid"
 
     @pytest.mark.parametrize("change", ["changed", "removed", "added"])
     def test_other_files(
-        self, model: Path, signature: str, policy: Callable[..., Policy], change: str
+        self, model: Path, signature: str, trust: Callable[..., Trust], change: str
     ) -> None:
         if change == "changed":
             (model / "config.json").write_text("{}")
@@ -271,11 +270,11 @@ class TestRefused:
         else:
             (model / "config.jsoo").write_text("{}")
         with pytest.raises(ModelError, match=r"'config\.jso[no]'") as caught:
-            approve("/nonexistent", manifest_of(model), policy(signature, ("a",)), {})
+            verify_signature(manifest_of(model), trust(signature, ("a",)), {})
         assert caught.value.code == "signature_invalid"
 
     def test_a_payload_that_was_changed_to_fit(
-        self, model: Path, signature: str, policy: Callable[..., Policy]
+        self, model: Path, signature: str, trust: Callable[..., Trust]
     ) -> None:
         (model / "config.json").write_text("{}")
         bundle = json.loads(signature)
@@ -287,9 +286,9 @@ class TestRefused:
         statement["subject"][0]["digest"]["sha256"] = hashlib.sha256(total).hexdigest()
         payload = base64.b64encode(json.dumps(statement).encode()).decode()
         bundle["dsseEnvelope"]["payload"] = payload
-        forged = policy(json.dumps(bundle), ("a",))
+        forged = trust(json.dumps(bundle), ("a",))
         with pytest.raises(ModelError, match="no trusted key confirms it") as caught:
-            approve("/nonexistent", manifest_of(model), forged, {})
+            verify_signature(manifest_of(model), forged, {})
         assert caught.value.code == "signature_invalid"
 
     @pytest.mark.parametrize("option", ["--ignore-paths", "default"])
@@ -298,7 +297,7 @@ class TestRefused:
         model: Path,
         keys: Path,
         command: Any,
-        policy: Callable[..., Policy],
+        trust: Callable[..., Trust],
         option: str,
     ) -> None:
         (model / ".gitattributes").write_text("*.bin filter=lfs")
@@ -309,52 +308,48 @@ class TestRefused:
             model,
         )
         manifest = manifest_of(model)
-        trusted = policy((model / "model.sig").read_text(), ("a",))
+        trusted = trust((model / "model.sig").read_text(), ("a",))
         path = "config.json" if option != "default" else ".gitattributes"
         with pytest.raises(ModelError, match=f"'{path}' is not signed") as caught:
-            approve("/nonexistent", manifest, trusted, {})
+            verify_signature(manifest, trusted, {})
         assert caught.value.code == "signature_invalid"
         if option == "default":
             without = manifest_of(model, ".gitattributes")
-            assert approve("/nonexistent", without, trusted, {})["signature"]["verified"] is True
+            assert verify_signature(without, trusted, {})["verified"] is True
 
     def test_a_key_that_is_none(
-        self, model: Path, signature: str, policy: Callable[..., Policy], model_tools_python: str
+        self, model: Path, signature: str, trust: Callable[..., Trust], model_tools_python: str
     ) -> None:
-        broken = Policy(signature=signature, trusted_keys=("x",), tools_python=model_tools_python)
+        broken = Trust(signature=signature, keys=("x",), tools_python=model_tools_python)
         with pytest.raises(ModelError, match=r"trusted_keys\[0\]") as caught:
-            approve("/nonexistent", manifest_of(model), broken, {})
+            verify_signature(manifest_of(model), broken, {})
         assert caught.value.code == "invalid_option"
 
     def test_tools_that_are_not_there(
-        self, model: Path, signature: str, policy: Callable[..., Policy]
+        self, model: Path, signature: str, trust: Callable[..., Trust]
     ) -> None:
-        missing = policy(signature, ("a",), tools_python="/nonexistent/environment")
+        missing = trust(signature, ("a",), tools_python="/nonexistent/environment")
         with pytest.raises(ModelError) as caught:
-            check_signature(manifest_of(model), missing, {}, "the model")
+            verify_signature(manifest_of(model), missing, {})
         assert caught.value.code == "tools_missing"
-        foreseen = policy(
-            signature, ("a",), tools_python="/nonexistent/environment", check_mode=True
-        )
-        assert approve("/nonexistent", manifest_of(model), foreseen, {}) == {
-            "signature": {"verified": False}
-        }
+        foreseen = trust(signature, ("a",), tools_python="/nonexistent/environment", foresee=True)
+        assert verify_signature(manifest_of(model), foreseen, {}) == {"verified": False}
 
 
 def test_a_proof_is_taken_again_only_for_the_same(
-    model: Path, signature: str, policy: Callable[..., Policy]
+    model: Path, signature: str, trust: Callable[..., Trust]
 ) -> None:
-    known = approve("/nonexistent", manifest_of(model), policy(signature, ("a",)), {})
+    known = verify_signature(manifest_of(model), trust(signature, ("a",)), {})
     # Without tools only what is known already can be confirmed.
-    blind = policy(signature, ("a",), tools_python="/nonexistent")
-    assert approve("/nonexistent", manifest_of(model), blind, known) == known
-    more = policy(signature, ("a", "b"), tools_python="/nonexistent")
+    blind = trust(signature, ("a",), tools_python="/nonexistent")
+    assert verify_signature(manifest_of(model), blind, known) == known
+    more = trust(signature, ("a", "b"), tools_python="/nonexistent")
     for changed, manifest in (
         (more, manifest_of(model)),
         (blind, manifest_of(model, "config.json")),
     ):
         with pytest.raises(ModelError):
-            approve("/nonexistent", manifest, changed, known)
+            verify_signature(manifest, changed, known)
 
 
 def test_a_right_signature_is_kept(model: Path, keys: Path, model_tools_python: str) -> None:

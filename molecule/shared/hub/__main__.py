@@ -25,6 +25,9 @@ def main() -> None:
     parser.add_argument("--token", default=TOKEN, help="what opens private repositories")
     parser.add_argument("--log", type=Path, help="file that receives the requests as JSON lines")
     parser.add_argument("--stall-seconds", type=float, default=60, help="silence of a stall")
+    parser.add_argument(
+        "--bytes-per-second", type=int, default=0, help="speed of one body; 0: full"
+    )
     hub = Hub(**vars(parser.parse_args()))
     print(hub.url, flush=True)
     with suppress(KeyboardInterrupt):

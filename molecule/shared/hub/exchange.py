@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from . import control, huggingface, modelscope, store
@@ -20,6 +20,7 @@ from .repository import Entry, Repository
 if TYPE_CHECKING:
     from .server import Hub
 
+SLOW_SECONDS = 0.05  # between two pieces of a slow body
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -147,8 +148,10 @@ class Exchange(BaseHTTPRequestHandler):
                     stream.seek(start)
                     self.wfile.write(bytes([stream.read(1)[0] ^ 0xFF]))
                     start += 1
-                # By the kernel, so that a benchmark measures the client and not this program.
-                if end > start:
+                if self.hub.bytes_per_second:
+                    self._send_slowly(stream, start, end)
+                elif end > start:
+                    # By the kernel, so that a benchmark measures the client and not this program.
                     self.connection.sendfile(stream, start, end - start)
             if "stall" in shown:
                 self.hub.stopping.wait(self.hub.stall_seconds)
@@ -157,6 +160,15 @@ class Exchange(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:  # the client has left
             self.close_connection = True
+
+    def _send_slowly(self, stream: IO[bytes], start: int, end: int) -> None:
+        step = max(1, int(self.hub.bytes_per_second * SLOW_SECONDS))
+        stream.seek(start)
+        for position in range(start, end, step):
+            if self.hub.stopping.wait(SLOW_SECONDS):
+                self.close_connection = True
+                return
+            self.wfile.write(stream.read(min(step, end - position)))
 
     def _send_head(self, status: int, headers: Mapping[str, str], length: int) -> None:
         self.send_response(status)

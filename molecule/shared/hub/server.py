@@ -22,7 +22,8 @@ class Hub:
 
     ``host`` and ``cdn_host`` are the two names under which clients reach the one socket at
     ``bind``; they must differ, since clients treat a redirect to another host in another way.
-    Port 0 takes a free one. ``stall_seconds`` is how long a stalled body stays silent.
+    Port 0 takes a free one. ``stall_seconds`` is how long a stalled body stays silent;
+    ``bytes_per_second`` is the speed of one body, 0 for as fast as it goes.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Hub:
         token: str = TOKEN,
         log: str | Path | None = None,
         stall_seconds: float = 60,
+        bytes_per_second: int = 0,
     ) -> None:
         if host == cdn_host:
             raise ValueError(f"the hub and its CDN need two host names, both are '{host}'")
@@ -45,6 +47,7 @@ class Hub:
         self.token = token
         self.cdn_host = cdn_host
         self.stall_seconds = stall_seconds
+        self.bytes_per_second = bytes_per_second
         self.stopping = threading.Event()
         handler = type("HubExchange", (Exchange,), {"hub": self})
         self._server = ThreadingHTTPServer((bind, port), handler)

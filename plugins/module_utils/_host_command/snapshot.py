@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import os
 
-from .._approval import read_proof
 from .._hashing import CHUNK
 from .._manifest import read_manifest
+from .._proof import read_proof
 from .._seal import measured, unsealed
 from .._store import MANIFEST, PROOF, compare
 from .output import error, report, say

@@ -20,7 +20,6 @@ from ansible_collections.modelops.serving.plugins.module_utils import (
     _host_command,
     _zipapp,
 )
-from ansible_collections.modelops.serving.plugins.module_utils._approval import write_proof
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._host_command import (
     snapshot as checks,
@@ -30,6 +29,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._manifest import 
     Manifest,
     write_manifest,
 )
+from ansible_collections.modelops.serving.plugins.module_utils._proof import write_proof
 from ansible_collections.modelops.serving.plugins.module_utils._seal import seal
 from ansible_collections.modelops.serving.plugins.module_utils._store import Place, State
 from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
@@ -307,7 +307,7 @@ def test_a_snapshot_that_is_replaced_meanwhile_is_read_again(make, model, monkey
 def test_folders_in_the_making_are_no_snapshots(make, store):
     place = make()
     write(store / "modelscope" / "owner" / "name" / "v2.0.0.partial", {"a.manifest.json": b"{}"})
-    assert list(reads.snapshots(str(store))) == [place.path]
+    assert list(reads.sealed(str(store))) == [place.path]
 
 
 def test_the_program_is_the_same_each_time_and_runs_alone(make, tmp_path):
@@ -337,8 +337,10 @@ def test_the_program_is_the_same_each_time_and_runs_alone(make, tmp_path):
     listed = _zipapp.contents(program)
     entry = hashlib.sha256(_zipapp._load(reads.__name__)[0].encode()).hexdigest()
     assert f"{entry} modelops_host/_host_command/store.py" in listed
-    # Nothing that only Ansible's own modules need
-    assert "_module.py" not in listed
+    # Nothing that fetches, scans or speaks with Ansible
+    assert not {"_module", "_http", "_sources", "_scan", "_snapshot"} & {
+        part.partition(".")[0] for line in listed.splitlines() for part in line.split("/")
+    }
 
 
 def test_something_else_at_its_place_is_said_to_be_so():

@@ -9,7 +9,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.modelops.serving.plugins.module_utils import _store
+from ansible_collections.modelops.serving.plugins.module_utils import _seal, _store
 from ansible_collections.modelops.serving.plugins.module_utils._info import inspect
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
 from ansible_collections.modelops.serving.plugins.module_utils._snapshot import Choice, Snapshot
@@ -74,7 +74,7 @@ def test_a_wrong_mode_alone_is_a_difference_but_no_mismatch(place):
 def test_a_wrong_owner_is_a_difference_for_root(place, monkeypatch):
     if os.geteuid() == 0:
         os.chown(os.path.join(place.path, "config.json"), 65534, 0)
-    monkeypatch.setattr(_store.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(_seal.os, "geteuid", lambda: 0)
     assert "config.json" in inspect(place.path, None, full=False).differences()["mode"]
 
 

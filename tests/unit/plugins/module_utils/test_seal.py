@@ -15,8 +15,8 @@ import struct
 
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils import _hashing, _seal
-from ansible_collections.modelops.serving.plugins.module_utils._approval import read_proof
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
+from ansible_collections.modelops.serving.plugins.module_utils._proof import read_proof
 from ansible_collections.modelops.serving.plugins.module_utils._snapshot import Choice, Snapshot
 from ansible_collections.modelops.serving.plugins.module_utils._store import (
     Place,
@@ -183,3 +183,15 @@ def test_a_file_that_the_kernel_refuses_is_different(tmp_path, model, monkeypatc
     manifest = Manifest.from_dict(lock_of(model))
     found = find_damage(str(tmp_path), manifest, State("/nonexistent"), True)
     assert found.to_dict() == {"missing": [], "extra": [], "different": [WEIGHTS]}
+
+
+def test_all_bytes_are_read_where_that_is_asked_for(tmp_path, model):
+    write(tmp_path / "folder", model)
+    manifest = Manifest.from_dict(lock_of(model))
+    folder, path = str(tmp_path / "folder"), tmp_path / "folder" / WEIGHTS
+    path.write_bytes(b"x" + model[WEIGHTS][1:])
+    # As if the change had been made before the last look, so that size, times and inode agree
+    State(str(tmp_path / "state")).write(folder, manifest, {})
+    state = State(str(tmp_path / "state"))
+    assert not find_damage(folder, manifest, state, False)
+    assert find_damage(folder, manifest, state, True).different == (WEIGHTS,)
