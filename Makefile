@@ -3,11 +3,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 SCENARIO ?= default
+PART ?=
 LOCK ?=
+BENCH ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-fast lint locks molecule clean
+.PHONY: help demo demo-clean test test-fast lint locks bench-verify molecule soak clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +17,10 @@ help: ## Show what can be made
 demo: ## Deploy the quickstart model to a container and call it over HTTPS
 	@$(PYTHON) -m tools.demo up
 
-demo-clean: ## Remove all that the demo made
+demo-soak: ## Run what takes long: make soak, or make soak PART=name
+	@$(PYTHON) -m tools.soak $(PART)
+
+clean: ## Remove all that the demo made
 	@$(PYTHON) -m tools.demo clean
 
 test: ## Run all checks, tests and scenarios
@@ -30,6 +35,9 @@ lint: ## Run the linters and type checkers
 locks: ## Compile a lock: make locks LOCK="--project model_tools --python 3.12 --architecture aarch64"
 	@$(PYTHON) -m tools.venv dev
 	@.venv/dev/bin/python files/compile_lock.py $(LOCK)
+
+bench-verify: ## Measure fetching and verifying beside other programs: BENCH="--rounds 9"
+	@$(PYTHON) -m tools.bench verify $(BENCH)
 
 molecule: ## Run one scenario: make molecule SCENARIO=name
 	@$(PYTHON) -m tools.scenarios $(SCENARIO)

@@ -111,13 +111,13 @@ def _build(suite: str, image: str) -> None:
         command += [f"--customize-hook={hook}" for hook in HOOKS]
         # A file system in the making needs no sync after each file; the option does not stay.
         command += ["--dpkgopt=force-unsafe-io"]
-        command += [f"--aptopt={option}" for option in _apt_options()]
-        run([*command, suite, archive, *_sources(suite)], log=f"image-{suite}")
+        command += [f"--aptopt={option}" for option in apt_options()]
+        run([*command, suite, archive, *sources(suite)], log=f"image-{suite}")
         changes = [f"--change={change}" for change in CHANGES]
         docker("import", *changes, archive, image)
 
 
-def _sources(suite: str) -> list[str]:
+def sources(suite: str) -> list[str]:
     """Return the apt sources of a fresh installation, security updates included."""
     signed = f"deb [signed-by={KEYRING}]"
     security = MIRROR.rstrip("/") + "-security"
@@ -128,7 +128,7 @@ def _sources(suite: str) -> list[str]:
     ]
 
 
-def _apt_options() -> list[str]:
+def apt_options() -> list[str]:
     """Return this machine's apt proxy, which a bootstrap does not inherit by itself."""
     if shutil.which("apt-config") is None:
         return []

@@ -13,13 +13,13 @@ class ModuleDocFragment:
 options:
   source:
     description:
-      - Where the bytes come from.
+      - Where the bytes come from, one of V(http), V(huggingface), V(modelscope), V(package) and
+        V(path).
     type: str
-    choices: [http, huggingface, modelscope, package, path]
     required: true
   id:
     description:
-      - The model's name at the source, such as C(owner/name), or the name of a package.
+      - The model's name at the source, or the name of a package. Hubs have C(owner/name).
     type: str
     required: true
   revision:

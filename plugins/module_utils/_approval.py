@@ -1,17 +1,17 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is checked beside the hashes before a snapshot is sealed, and the proof that it was."""
+"""What is checked beside the hashes before a snapshot is sealed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._files import write_atomic
 from ._manifest import Manifest
+from ._scan import Allowed, check_names, scan
+from ._signing import Trust, check_trust, verify_signature
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Policy:
 
     ``allow_pickle`` and ``allow_code`` are shell patterns. ``signature`` is the text of a signature
     file, ``trusted_keys`` and ``trusted_certificates`` are PEM texts. ``tools_python`` is the
-    interpreter, or the folder, of the tools environment.
+    interpreter, or the folder, of the tools environment. ``check_mode`` says that nothing is to be
+    changed and that this environment may not be made yet.
     """
 
     allow_pickle: tuple[str, ...] = ()
@@ -30,6 +31,25 @@ class Policy:
     trusted_certificates: tuple[str, ...] = ()
     require_signature: bool = False
     tools_python: str = ""
+    check_mode: bool = False
+
+
+def check_signature(
+    lock: Manifest | None, policy: Policy, known: Mapping[str, Any], name: str
+) -> None:
+    """Refuse, before the first byte, a lock that is not signed as it must be.
+
+    Without a lock only what must be given is looked at. Raises ``ModelError``.
+    """
+    if lock is None:
+        check_trust(_trust(policy), name)
+    else:
+        verify_signature(lock, _trust(policy), known.get("signature") or {})
+
+
+def check_policy(paths: Iterable[str], policy: Policy, name: str) -> None:
+    """Refuse, before the first byte, what names alone give away. Raises ``ModelError``."""
+    check_names(paths, _allowed(policy), name)
 
 
 def approve(
@@ -40,19 +60,27 @@ def approve(
     ``known`` is the proof of an earlier run; what it covers is not done again. Raises
     ``ModelError``.
     """
-    return {}
+    return {
+        "scan": scan(folder, manifest, _allowed(policy), known.get("scan") or {}),
+        "signature": verify_signature(manifest, _trust(policy), known.get("signature") or {}),
+    }
 
 
-def read_proof(path: str) -> dict[str, Any]:
-    """Return the proof in the JSON file ``path``, empty if there is none."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
+def _trust(policy: Policy) -> Trust:
+    return Trust(
+        signature=policy.signature,
+        keys=policy.trusted_keys,
+        certificates=policy.trusted_certificates,
+        required=policy.require_signature,
+        tools_python=policy.tools_python,
+        foresee=policy.check_mode,
+    )
 
 
-def write_proof(path: str, proof: Mapping[str, Any]) -> None:
-    """Write ``proof`` as JSON to ``path``, atomically, readable by all."""
-    write_atomic(path, json.dumps(proof, indent=2, sort_keys=True) + "\n", 0o444)
+def _allowed(policy: Policy) -> Allowed:
+    return Allowed(
+        pickle=policy.allow_pickle,
+        code=policy.allow_code,
+        tools_python=policy.tools_python,
+        foresee=policy.check_mode,
+    )

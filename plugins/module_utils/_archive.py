@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 
 from ._download import Bytes, Stream
 from ._errors import ModelError
-from ._files import list_tree
+from ._links import follow_tree
 from ._manifest import safe_path
 
 # gzip and bz2 report broken data as OSError, zipfile an unknown method as NotImplementedError.
@@ -153,17 +153,21 @@ class _Member:
 
 
 class Folder:
-    """The files below the folder ``path``: ``sizes`` by name. Links to files are followed."""
+    """The files below the folder ``path``: ``sizes`` by name.
 
-    def __init__(self, path: str) -> None:
+    ``below`` limits them to one folder in it: empty, or a name that ends in ``/``. Links are
+    followed as long as they stay inside ``path``; others are refused (``unsafe_path``).
+    """
+
+    def __init__(self, path: str, below: str = "") -> None:
         self.path = path
-        names = [name for name in list_tree(path) if os.path.isfile(os.path.join(path, name))]
-        self.sizes = {name: os.path.getsize(os.path.join(path, name)) for name in names}
+        self._places = follow_tree(path, below)
+        self.sizes = {name: os.path.getsize(place) for name, place in self._places.items()}
 
     def open(self, name: str, offset: int = 0) -> Stream:
         """Open the file ``name`` at ``offset`` bytes. Raises ``ModelError``."""
         if name not in self.sizes:
             raise ModelError(f"{self.path} has no file '{name}'.", "file_missing", file=name)
-        raw = open(os.path.join(self.path, name), "rb")  # noqa: SIM115
+        raw = open(self._places[name], "rb")  # noqa: SIM115
         raw.seek(offset)
         return Stream(raw, offset, self.sizes[name], self.path)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +19,13 @@ from ._sources import SOURCES, Connection, Source, Wanted
 STORE = "/var/lib/modelops/models"
 # Names that hubs give to branches: what they mean today they may not mean tomorrow.
 BRANCHES = ("", "main", "master", "head", "latest")
+_OWNED = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def source_arguments() -> dict[str, Any]:
     """Return the argument spec of the documentation fragment ``source``."""
     return {
-        "source": {"type": "str", "choices": sorted(SOURCES), "required": True},
+        "source": {"type": "str", "required": True},
         "id": {"type": "str", "required": True},
         "revision": {"type": "str", "default": ""},
         "endpoint": {"type": "str", "default": ""},
@@ -42,7 +45,7 @@ def source_arguments() -> dict[str, Any]:
 def mirror_arguments() -> dict[str, Any]:
     """Return the argument spec of the option ``mirrors``."""
     options = {
-        "source": {"type": "str", "choices": sorted(SOURCES), "required": True},
+        "source": {"type": "str", "required": True},
         "id": {"type": "str", "default": ""},
         "revision": {"type": "str", "default": ""},
         "endpoint": {"type": "str", "default": ""},
@@ -67,9 +70,27 @@ def build_mirrors(params: Mapping[str, Any], revision: str, work: str) -> list[S
     return mirrors
 
 
+def check_source(name: str) -> None:
+    """Refuse a source that is none (``unknown_source``), with the nearest one.
+
+    The argument spec has no choices for it: their failure has no code.
+    """
+    if name not in SOURCES:
+        near = difflib.get_close_matches(name, list(SOURCES), 1)
+        raise ModelError(
+            f"source is '{name}', which is none. Choose one of {', '.join(sorted(SOURCES))}"
+            + (f"; did you mean '{near[0]}'?" if near else "."),
+            "unknown_source",
+        )
+
+
 def chosen_revision(params: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the revision and whether it floats. Raises ``ModelError`` (``floating_revision``)."""
+    """Return the revision and whether it floats.
+
+    Raises ``ModelError`` (``unknown_source``, ``floating_revision``, ``invalid_option``).
+    """
     revision, source = params["revision"], params["source"]
+    check_source(source)
     if revision.lower() not in BRANCHES:
         return revision, False
     if not params["allow_floating_revision"]:
@@ -87,7 +108,14 @@ def build_source(
     params: Mapping[str, Any], revision: str, work: str, hash_all: bool = False
 ) -> Source:
     """Return the source that ``params`` describe; ``work`` is a folder for archives."""
+    check_source(params["source"])
     kind = SOURCES[params["source"]]
+    if kind.owned and not _OWNED.fullmatch(params["id"]):
+        raise ModelError(
+            f"id is '{params['id']}'; models of {params['source']} have an owner. Write it as "
+            "owner/name.",
+            "invalid_id",
+        )
     endpoint = params["endpoint"] or addresses().get(kind.address, "")
     if not endpoint:
         raise ModelError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ from typing import Protocol
 from ._errors import ModelError
 from ._hashing import FileDigest
 from ._manifest import NO_HASH, SourceHash
-from ._part import PART, Part
+from ._part import CHUNK, PART, Part
 from ._progress import Meter
 from ._retry import Backoff, TransientError
 
-STEP = 1 << 18  # bytes between two looks at the meter; what a broken connection costs at most
+# A read takes about this long: what a broken connection costs, and the pace of the meter.
+STEP_SECONDS = 0.05
+MIN_STEP = 1 << 16
 
 
 class Bytes(Protocol):
@@ -159,12 +162,13 @@ class _Job:
         self._backoff = backoff
         self._watch = watch
         self._furthest = 0
+        self._step = MIN_STEP
         self.received = 0
 
     def run(self) -> FileDigest:
         os.makedirs(os.path.dirname(self._part), exist_ok=True)
-        git_size = self._expected.size if self._expected.hash.kind == "git_sha1" else None
-        with closing(Part(self._part, git_size)) as part:
+        git = self._expected.hash.kind == "git_sha1"
+        with closing(Part(self._part, self._expected.size, git)) as part:
             part.read_back(self._expected.size)
             self._watch.meter.skip(part.size)
             try:
@@ -218,10 +222,13 @@ class _Job:
             while filled < len(view):
                 if self._watch.stop.is_set():
                     raise Stopped
-                size = stream.readinto(view[filled : filled + STEP])
+                begun = time.monotonic()
+                size = stream.readinto(view[filled : filled + self._step])
                 if not size:
                     return False
                 filled += size
+                quick = time.monotonic() - begun < STEP_SECONDS
+                self._step = min(self._step * 2, CHUNK) if quick else max(self._step // 2, MIN_STEP)
                 self._watch.meter.add(size, stream.host)
             return True
         finally:

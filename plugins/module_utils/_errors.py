@@ -12,7 +12,7 @@ CODES: dict[str, str] = {
     "archive_invalid": "An archive is broken, or holds members that must not be extracted.",
     "client_failed": "The external download client could not run or did not finish.",
     "code_refused": "A file is code, or asks a loader to run code, and is not allowed by name.",
-    "content_refused": "The scanner found dangerous content in an allowed file.",
+    "content_refused": "The scanner found danger in an allowed file, or could not read it.",
     "disk_full": "The file system has no room for what is missing.",
     "file_error": "The operating system refused to read or write a file.",
     "file_missing": "A file that is needed does not exist at the source.",
@@ -38,7 +38,7 @@ CODES: dict[str, str] = {
     "tools_missing": "A scan or signature is required, and the tools environment is not there.",
     "unknown_source": "The source is none that the collection knows.",
     "unsafe_path": "A path leaves the folder of the model, or a link leads out of it.",
-    "unsafe_weights": "The weights exist only as pickle, which runs code when it is loaded.",
+    "unsafe_weights": "A file is a pickle, which runs code when it is loaded.",
     "unverified_file": "No expected hash is known for a file.",
     "weights_invalid": "The header of a weights file contradicts the file.",
 }

@@ -25,13 +25,16 @@ def sync_tree(path: str) -> None:
         sync_folder(parent)
 
 
-def write_atomic(path: str, text: str, mode: int = 0o644) -> None:
-    """Write ``text`` as UTF-8 to ``path`` so that a reader sees the old or the new file, whole."""
+def write_atomic(path: str, content: str | bytes, mode: int = 0o644) -> None:
+    """Write ``content`` to ``path`` so that a reader sees the old or the new file, whole.
+
+    Text is written as UTF-8.
+    """
     folder = os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, mode)
@@ -75,8 +78,8 @@ def list_tree(path: str) -> list[str]:
     found = []
     for parent, folders, files in os.walk(path):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        for name in files + links:
-            found.append(os.path.relpath(os.path.join(parent, name), path))
+        folder = os.path.relpath(parent, path)
+        found += files + links if folder == "." else [f"{folder}/{n}" for n in files + links]
     return sorted(found)
 
 

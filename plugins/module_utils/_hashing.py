@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -51,6 +52,14 @@ class FileDigest:
         raise ValueError(f"no hash of kind '{kind}' was computed")
 
 
+class Unreadable(FileDigest):
+    """Stands for a file of which the disk, or fs-verity, refuses a part: no hash is its own."""
+
+    def value(self, kind: str) -> str:
+        """Return what equals no hash."""
+        return "unreadable"
+
+
 def digest_file(path: str, git_size: int | None = None, count: Count = ignore) -> FileDigest:
     """Return the digest of the whole file at ``path``. Raises ``OSError``.
 
@@ -72,17 +81,28 @@ def digest_file(path: str, git_size: int | None = None, count: Count = ignore) -
 def digest_files(wanted: Mapping[str, int | None], count: Count = ignore) -> dict[str, FileDigest]:
     """Return the digests of several files by path, hashed on all cores. Raises ``OSError``.
 
+    A file that cannot be read to its end (EIO) is ``Unreadable``.
+
     ``wanted`` maps each path to its ``git_size``, none where no git hash is needed.
     """
     # The largest file first: begun last, it would keep one core busy while the others have ended.
     paths = sorted(wanted, key=os.path.getsize, reverse=True)
     with ThreadPoolExecutor(max_workers=max(1, min(cores(), len(paths), MAX_THREADS))) as pool:
-        jobs = {path: pool.submit(digest_file, path, wanted[path], count) for path in paths}
+        jobs = {path: pool.submit(_digest, path, wanted[path], count) for path in paths}
         try:
             return {path: job.result() for path, job in jobs.items()}
         finally:
             for job in jobs.values():
                 job.cancel()
+
+
+def _digest(path: str, git_size: int | None, count: Count) -> FileDigest:
+    try:
+        return digest_file(path, git_size, count)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return Unreadable()
 
 
 def cores() -> int:

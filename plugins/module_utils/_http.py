@@ -233,6 +233,8 @@ def _refused(asked: str, final: str, error: HTTPError) -> Exception:
             **details,
         )
     if status in (404, 410):
+        if error.headers.get("X-Error-Code"):  # Hugging Face says here what is missing
+            details["reason"] = error.headers["X-Error-Code"]
         return ModelError(
             f"{what} Check source, id and revision; a private model needs a token.",
             "not_found",

@@ -110,7 +110,7 @@ class Manifest:
     def from_dict(cls, data: object, name: str = "lock") -> Manifest:
         """Check ``data`` and build a manifest; ``name`` stands in the error's message.
 
-        Raises ``ModelError`` (``invalid_lock``).
+        Raises ``ModelError`` (``invalid_lock``, ``unsafe_path``).
         """
         return _Reader(name).manifest(data)
 
@@ -211,7 +211,8 @@ class _Reader:
             raise self._error(f"has an entry in 'files' that is not a mapping: {entry!r}")
         path, size, sha256 = entry.get("path"), entry.get("size"), entry.get("sha256")
         if not safe_path(path):
-            raise self._error(f"has the unsafe path {path!r}; paths are relative, without '..'")
+            what = f"has the unsafe path {path!r}; paths are relative, without '..'"
+            raise self._error(what, "unsafe_path")
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise self._error(f"has the size {size!r} for '{path}'; it is a count of bytes")
         if not is_hash(sha256, "sha256"):
@@ -241,8 +242,8 @@ class _Reader:
                 if "/".join(parts[:end]) in known:
                     raise self._error(f"has '{'/'.join(parts[:end])}' as a file and as a folder")
 
-    def _error(self, what: str) -> ModelError:
-        return ModelError(f"The {self._name} {what}.", "invalid_lock")
+    def _error(self, what: str, code: str = "invalid_lock") -> ModelError:
+        return ModelError(f"The {self._name} {what}.", code)
 
 
 def read_manifest(path: str) -> Manifest:

@@ -12,20 +12,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from ._errors import ModelError
+from ._safetensors import HEADER_BYTES, LENGTH_BYTES, header_length, read_header
 
 # (path, at most so many first bytes) -> those bytes, or None when they are not at hand.
 Reader = Callable[[str, int], Optional[bytes]]
 
 CONFIG = "config.json"
 JSON_BYTES = 16 * 1024 * 1024
-# The limit of the reference implementation, safetensors/src/tensor.rs, MAX_HEADER_SIZE.
-HEADER_BYTES = 100_000_000
 
 # Name in the description -> names that configurations use, the first that is there counts.
 _SCALARS: dict[str, tuple[str, ...]] = {
@@ -86,7 +84,7 @@ def describe(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
     ...), ``max_seq_length`` (sentence_bert_config.json), ``model_max_length``
     (tokenizer_config.json), ``weights_format`` (safetensors, gguf, pickle or none),
     ``weights_bytes``, ``weights_dtype`` and ``parameters`` (from the headers of safetensors).
-    Raises ``ModelError`` (model_incomplete) for a file that is broken.
+    Raises ``ModelError`` for a file that is broken: weights_invalid, else model_incomplete.
     """
     config = _read_json(sizes, read, CONFIG)
     described: dict[str, Any] = {}
@@ -129,32 +127,6 @@ def weights_files(paths: Sequence[str]) -> tuple[str, list[str]]:
     return "none", []
 
 
-def read_safetensors_header(head: bytes, path: str, size: int) -> dict[str, Any]:
-    """Return the tensors of a safetensors file: ``{name: {dtype, shape, data_offsets}}``.
-
-    The format: 8 bytes, little-endian, the length N of the header; N bytes of JSON; the tensors
-    (https://github.com/huggingface/safetensors#format). ``head`` are the first bytes of the file,
-    ``size`` its size in bytes. Raises ``ModelError`` (model_incomplete).
-    """
-    length = safetensors_header_length(head)
-    if len(head) < 8 or not 0 < length <= min(HEADER_BYTES, size - 8):
-        raise _broken(path, "its header's length makes no sense")
-    try:
-        header = json.loads(head[8 : 8 + length])
-        tensors = {name: item for name, item in header.items() if name != "__metadata__"}
-        end = max((item["data_offsets"][1] for item in tensors.values()), default=0)
-    except (ValueError, AttributeError, TypeError, KeyError, IndexError):
-        raise _broken(path, "its header is not what the safetensors format asks for") from None
-    if 8 + length + end != size:
-        raise _broken(path, f"it has {size} bytes where its header describes {8 + length + end}")
-    return tensors
-
-
-def safetensors_header_length(head: bytes) -> int:
-    """Return the header's length in bytes that the first 8 bytes of a file state; 0 if shorter."""
-    return int(struct.unpack("<Q", head[:8])[0]) if len(head) >= 8 else 0
-
-
 def _describe_weights(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
     kind, paths = weights_files(list(sizes))
     if kind == "none":
@@ -167,17 +139,14 @@ def _describe_weights(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
         return described
     by_dtype: dict[str, int] = {}
     for path in paths:
-        head = read(path, 8)
+        head = read(path, LENGTH_BYTES)
         if head is None:
             return described
-        whole = read(path, 8 + min(safetensors_header_length(head), HEADER_BYTES)) or b""
-        for tensor in read_safetensors_header(whole, path, sizes[path]).values():
-            dtype = _DTYPES.get(tensor["dtype"])
+        whole = read(path, LENGTH_BYTES + min(header_length(head), HEADER_BYTES)) or b""
+        for tensor in read_header(whole, path, sizes[path]).values():
+            dtype = _DTYPES.get(tensor.dtype)
             if dtype is not None:
-                count = 1
-                for dimension in tensor["shape"]:
-                    count *= dimension
-                by_dtype[dtype] = by_dtype.get(dtype, 0) + count
+                by_dtype[dtype] = by_dtype.get(dtype, 0) + tensor.elements
     if by_dtype:
         described["parameters"] = sum(by_dtype.values())
         described["weights_dtype"] = max(by_dtype, key=lambda dtype: by_dtype[dtype])

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Mapping
 
 from ._errors import ModelError
 from ._metadata import JSON_BYTES, Reader
+from ._pickles import is_pickle_name
 
-# Formats that hold numbers only, and formats that are Python pickle (code) inside.
+# Formats that hold numbers only.
 SAFE_WEIGHTS = (".safetensors", ".gguf", ".onnx", ".xml", ".pb", ".tflite")
-PICKLE_WEIGHTS = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
 
 def check_files(paths: Iterable[str], name: str) -> None:
-    """Refuse files that are not a whole model or that run code when they are loaded.
+    """Refuse files that are not a whole model (``model_incomplete``); ``name`` names the model.
 
-    ``name`` names the model in the message. Raises ``ModelError``: ``model_incomplete``,
-    ``unsafe_weights``.
+    Whether its weights may be pickles is for ``_scan.check_names`` to say.
     """
     known = set(paths)
     gguf = any(path.endswith(".gguf") for path in known)
@@ -30,20 +29,11 @@ def check_files(paths: Iterable[str], name: str) -> None:
             "subfolder, include and exclude, or choose another model.",
             "model_incomplete",
         )
-    if any(path.endswith(SAFE_WEIGHTS) for path in known):
-        return
-    pickles = sorted(path for path in known if path.endswith(PICKLE_WEIGHTS))
-    if pickles:
+    if not any(path.endswith(SAFE_WEIGHTS) or is_pickle_name(path) for path in known):
         raise ModelError(
-            f"{name} has its weights only as pickle ({pickles[0]}), which can run any code when "
-            "it is loaded. Choose a revision with safetensors, or convert the weights.",
-            "unsafe_weights",
-            files=pickles,
+            f"{name} has no weights. Check include and exclude, or choose another revision.",
+            "model_incomplete",
         )
-    raise ModelError(
-        f"{name} has no weights. Check include and exclude, or choose another revision.",
-        "model_incomplete",
-    )
 
 
 def check_shards(paths: Iterable[str], read: Reader, name: str) -> None:

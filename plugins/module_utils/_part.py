@@ -10,24 +10,30 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from ._hashing import CHUNK, FileDigest
+from ._hashing import FileDigest
 
 PART = ".part"
-BUFFERS = 8  # of CHUNK bytes each; the bound of what one file takes of the memory
-FLUSH_BYTES = 32 << 20
+CHUNK = 4 << 20  # the kernel takes few large writes at half the cost of many small ones
+BUFFERS = 4  # of CHUNK bytes each: what one file takes of the memory at most
+FLUSH_BYTES = 64 << 20
 
 
 class Part:
     """The bytes at the path ``name`` so far; ``size`` counts them.
 
-    Writing and hashing overlap from the second ``CHUNK`` on, so that a small file needs no thread.
+    ``whole`` is how many there are to be, where that is known; with ``git`` they get git's hash,
+    too. Writing and hashing overlap from the second ``CHUNK`` on, so that a small file needs no
+    thread.
     What is written goes to the disk early; ``finish`` then has little left to wait for.
     """
 
-    def __init__(self, name: str, git_size: int | None = None) -> None:
+    def __init__(self, name: str, whole: int | None = None, git: bool = False) -> None:
         self.size = 0
-        self._git_size = git_size
-        self._digest = FileDigest(git_size)
+        self._git_size = whole if git else None
+        self._digest = FileDigest(self._git_size)
+        # One byte more than the whole file, so that one that is too long is noticed.
+        self._chunk = CHUNK if whole is None else min(CHUNK, whole + 1)
+        self._idle: list[memoryview] = []
         self._busy: deque[tuple[Future[None], memoryview]] = deque()
         self._flushes: list[Future[None]] = []
         self._unflushed = 0
@@ -49,11 +55,13 @@ class Part:
 
     def buffer(self) -> memoryview:
         """Return a buffer to fill. It waits while all are being hashed."""
+        if self._idle:
+            return self._idle.pop()
         if self._busy and (len(self._busy) >= BUFFERS or self._busy[0][0].done()):
             job, view = self._busy.popleft()
             job.result()
             return view
-        return memoryview(bytearray(CHUNK))
+        return memoryview(bytearray(self._chunk))
 
     def add(self, view: memoryview, size: int) -> None:
         """Append the first ``size`` bytes of a buffer that ``buffer`` gave. Raises ``OSError``."""
@@ -93,10 +101,13 @@ class Part:
     def _hash(self, view: memoryview, size: int) -> None:
         if not self._busy and self.size + size <= CHUNK:
             self._digest.update(view[:size])
+            self._idle.append(view)
         else:
             self._busy.append((self._hasher.submit(self._digest.update, view[:size]), view))
         self.size += size
 
     def _drain(self) -> None:
         while self._busy:
-            self._busy.popleft()[0].result()
+            job, view = self._busy.popleft()
+            job.result()
+            self._idle.append(view)

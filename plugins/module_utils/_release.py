@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Releases: immutable folders that join server code, settings, snapshot and environment.
 
-    <root>/releases/<release>/   server/ settings.json release.json, links environment and model
+    <root>/releases/<release>/   server/ settings.json release.json model.cdx.json (if given),
+                                 links environment and model
     <root>/slots/<slot>          a link to the release that the slot runs
 
 A release is named by the digest of all that goes into it. It is built beside its final place and
@@ -21,6 +22,8 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from typing import Any
+
+BILL = "model.cdx.json"
 
 
 class ReleaseFailed(Exception):
@@ -64,9 +67,11 @@ class Release:
         settings: Mapping[str, Any],
         environment: str,
         snapshot: str,
+        bill_of_materials: str = "",
     ) -> None:
         self.root, self.environment, self.snapshot = root, environment, snapshot
         self._server = {f"server/{path}": content for path, content in server.items()}
+        self._bill = {BILL: bill_of_materials.encode()} if bill_of_materials else {}
         made_from = {
             "server": {
                 path: hashlib.sha256(content).hexdigest() for path, content in self._server.items()
@@ -74,6 +79,7 @@ class Release:
             "settings": settings,
             "environment": environment,
             "snapshot": snapshot,
+            "bill_of_materials": bill_of_materials,
         }
         self.name = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
         service = {**settings.get("service", {}), "release": self.name}
@@ -82,7 +88,8 @@ class Release:
 
     def _files(self) -> dict[str, bytes]:
         about = {"release": self.name, "environment": self.environment, "snapshot": self.snapshot}
-        return {**self._server, "settings.json": _json(self.settings), "release.json": _json(about)}
+        made = {"settings.json": _json(self.settings), "release.json": _json(about)}
+        return {**self._server, **self._bill, **made}
 
     def _links(self) -> dict[str, str]:
         return {"environment": self.environment, "model": self.snapshot}

@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable
 
 from ._download import Open, Stream
-from ._retry import Backoff, TransientError
+from ._retry import TransientError
 
-TAIL = 1 << 16  # bytes of the end that are kept: a zip's directory is looked for there
+TAIL = 1 << 14  # bytes of the end that are kept: a zip's directory is looked for there
 GAP = 1 << 16  # bytes that are read and dropped rather than asked for anew
 
 
@@ -24,32 +24,26 @@ class RemoteFile(io.RawIOBase):
     """The file that ``open_at`` opens; ``count`` is told of all bytes that arrive and their host.
 
     Reading on from where the last read ended goes on in the same answer. Raises ``NoRanges`` when
-    the server sends no ranges, and what ``open_at`` raises once ``backoff`` is exhausted.
+    the server sends no ranges, and what ``open_at`` raises. The caller tries again: a read that
+    failed can be repeated.
     """
 
-    def __init__(
-        self,
-        open_at: Open,
-        count: Callable[[int, str], object],
-        backoff: Callable[[], Backoff],
-    ) -> None:
+    def __init__(self, open_at: Open, count: Callable[[int, str], object]) -> None:
         super().__init__()
         self._open_at = open_at
         self._count = count
-        self._backoff = backoff
         self._stream: Stream | None = None
         self._stream_at = 0
         self._at = 0
         # One byte into the file: a server that knows ranges answers with the rest and the size.
-        stream = self._open_checked(1)
-        total = stream.total
+        stream = open_at(1)
+        offset, total = stream.offset, stream.total
         stream.close()
-        if total is None:
+        if offset != 1 or total is None:
             raise NoRanges
         self.size = total
         self._tail_at = max(total - TAIL, 1)
         self._tail = b""
-        self._tail = self._read_tail()
 
     def readable(self) -> bool:
         """Say yes."""
@@ -75,11 +69,11 @@ class RemoteFile(io.RawIOBase):
         """Return up to ``size`` bytes, fewer only at the end of the file."""
         left = max(self.size - self._at, 0)
         size = left if size < 0 else min(size, left)
-        if self._tail and self._at >= self._tail_at:
+        if self._at >= self._tail_at:
             begin = self._at - self._tail_at
-            data = self._tail[begin : begin + size]
+            data = self._end()[begin : begin + size]
         else:
-            data = self._backoff().call(lambda: self._fetch(size))
+            data = self._fetch(self._at, size)
         self._at += len(data)
         return data
 
@@ -88,18 +82,16 @@ class RemoteFile(io.RawIOBase):
         self._drop()
         super().close()
 
-    def _read_tail(self) -> bytes:
-        self._at = self._tail_at
-        data = self.read()
-        self._at = 0
-        self._drop()
-        return data
+    def _end(self) -> bytes:
+        if not self._tail:
+            self._tail = self._fetch(self._tail_at, self.size - self._tail_at)
+        return self._tail
 
-    def _fetch(self, size: int) -> bytes:
-        """Read exactly ``size`` bytes at the place."""
+    def _fetch(self, at: int, size: int) -> bytes:
+        """Read exactly ``size`` bytes at ``at``."""
         parts = []
         try:
-            stream = self._stream_here()
+            stream = self._stream_at_place(at)
             while size:
                 data = self._take(stream, size)
                 parts.append(data)
@@ -109,15 +101,20 @@ class RemoteFile(io.RawIOBase):
             raise
         return b"".join(parts)
 
-    def _stream_here(self) -> Stream:
-        if self._stream is not None and 0 <= self._at - self._stream_at <= GAP:
-            while self._stream_at < self._at:
-                self._take(self._stream, self._at - self._stream_at)
+    def _stream_at_place(self, at: int) -> Stream:
+        if self._stream is not None and 0 <= at - self._stream_at <= GAP:
+            while self._stream_at < at:
+                self._take(self._stream, at - self._stream_at)
             return self._stream
         self._drop()
-        self._stream = self._open_checked(self._at)
-        self._stream_at = self._at
-        return self._stream
+        self._stream = stream = self._open_at(at)
+        if stream.offset != at:
+            raise TransientError(
+                f"{stream.place} sent from byte {stream.offset} instead of {at}. "
+                "Use another endpoint."
+            )
+        self._stream_at = at
+        return stream
 
     def _take(self, stream: Stream, size: int) -> bytes:
         data = stream.read(size)
@@ -126,13 +123,6 @@ class RemoteFile(io.RawIOBase):
         self._stream_at += len(data)
         self._count(len(data), stream.host)
         return data
-
-    def _open_checked(self, offset: int) -> Stream:
-        stream = self._backoff().call(lambda: self._open_at(offset))
-        if stream.offset != offset:
-            stream.close()
-            raise NoRanges
-        return stream
 
     def _drop(self) -> None:
         if self._stream is not None:

@@ -9,8 +9,14 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
-from ._approval import Policy, approve, read_proof, write_proof
+from ._approval import (
+    Policy,
+    approve,
+    check_policy,
+    check_signature,
+)
 from ._client import check_client
 from ._download import check_room
 from ._errors import ModelError
@@ -31,8 +37,11 @@ from ._outcome import Outcome
 from ._part import PART
 from ._patterns import matches, selected
 from ._progress import Meter
+from ._proof import read_proof, write_proof
+from ._seal import is_protected, protect, seal, unsealed
+from ._shared import take_shared
 from ._sources import Listing, Source, SourceFile, source_name
-from ._store import Place, State, find_damage, is_sealed, load_agreed, load_manifest, remove, seal
+from ._store import Place, State, find_damage, load_agreed, load_manifest, remove
 from ._transfer import Transfer
 from ._verify import agrees, as_listed, check_lock, file_problems, model_files, no_hash
 
@@ -99,6 +108,7 @@ class Snapshot:
                 "Make a lock with model_lock.",
                 "invalid_option",
             )
+        check_signature(choice.lock, choice.policy, read_proof(place.proof), self._name)
 
     def present(self, check_mode: bool = False) -> Outcome:
         """Make the snapshot whole. Raises ``ModelError`` or ``OSError``."""
@@ -124,7 +134,7 @@ class Snapshot:
         if damage and not check_mode:
             # From here on nothing at the final path claims to be complete.
             os.replace(place.manifest, place.agreed)
-        missing = self._plan(outcome, listing, current, damage)
+        missing = self._plan(outcome, listing, current, damage, check_mode)
         if not listing.archive:
             self._check(listing, missing)
             outcome.after = {item.path: item.size or 0 for item in listing.files}
@@ -180,23 +190,35 @@ class Snapshot:
     def _keep(self, outcome: Outcome, current: Manifest, state: State, check_mode: bool) -> Outcome:
         outcome.manifest = current
         outcome.after = outcome.before
-        if not is_sealed(self._place.path):
-            outcome.add(".", None, "mode")
-            if not check_mode:
-                seal(self._place.path)
-        known = read_proof(self._place.proof)
-        proof = {**known, **approve(self._place.path, current, self._choice.policy, known)}
-        if proof != known:
-            outcome.add(".", None, "proof")
-            if not check_mode:
-                write_proof(self._place.proof, proof)
+        place, paths = self._place, [item.path for item in current.files]
+        known = read_proof(place.proof)
+        proof = {**known, **approve(place.path, current, self._choice.policy, known)}
+        protected = is_protected(place.path, paths, known.get("seal"))
+        wrong = {
+            "mode": bool(unsealed(place.path)),
+            "verity": not protected,
+            "proof": proof != known,
+        }
+        for reason in (name for name, found in wrong.items() if found):
+            outcome.add(".", None, reason)
+        if outcome.changed and not check_mode:
+            if not protected:
+                proof["seal"] = self._protect(outcome, place.path, paths)
+            seal(place.path)
+            write_proof(place.proof, proof)
+        outcome.proof = proof
         if not check_mode:
             state.write(self._place.path, current, self._selection)
             self._clean()
         return outcome
 
     def _plan(
-        self, outcome: Outcome, listing: Listing, current: Manifest | None, damage: Difference
+        self,
+        outcome: Outcome,
+        listing: Listing,
+        current: Manifest | None,
+        damage: Difference,
+        check_mode: bool,
     ) -> list[SourceFile]:
         """Return the files whose right bytes are nowhere on this host; note what will change."""
         self._homes = {}
@@ -213,6 +235,10 @@ class Snapshot:
         for folder in (self._place.partial, self._place.path):
             self._look_for(listing.files, folder)
         missing = [item for item in listing.files if item.path not in self._homes]
+        for item in take_shared(self._place, missing, self._meter, check_mode):
+            self._homes[item.path] = self._place.partial
+            outcome.share(item.path, item.size or 0)
+        missing = [item for item in missing if item.path not in self._homes]
         for item in missing:
             reason = "different" if item.path in damage.different else "new"
             reason = "missing" if item.path in damage.missing else reason
@@ -238,7 +264,9 @@ class Snapshot:
 
     def _check(self, listing: Listing, missing: Sequence[SourceFile]) -> None:
         """Refuse before the first byte what cannot end well."""
-        check_files([item.path for item in listing.files], self._name)
+        paths = [item.path for item in listing.files]
+        check_files(paths, self._name)
+        check_policy(paths, self._choice.policy, self._name)
         for item in missing:
             if item.hash.kind == "none" and not matches(item.path, self._choice.allow_unverified):
                 raise no_hash(item.path)
@@ -268,7 +296,8 @@ class Snapshot:
         self._prune(paths)
         self._meter.begin("sealing", None)
         outcome.manifest = self._describe(listing, arrived)
-        proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        proof = outcome.proof = approve(place.partial, outcome.manifest, self._choice.policy, {})
+        proof["seal"] = self._protect(outcome, place.partial, paths)
         seal(place.partial)
         sync_tree(place.partial)
         remove_file(place.manifest)
@@ -307,6 +336,17 @@ class Snapshot:
                 os.link(os.path.join(home, item.path), target)
             found.append((item, target))
         return model_files(found)
+
+    def _protect(self, outcome: Outcome, folder: str, paths: Sequence[str]) -> dict[str, Any]:
+        """Let the kernel watch the files, or say once that it cannot."""
+        record = protect(folder, paths)
+        if record["verity"] == "unsupported":
+            outcome.warnings.append(
+                f"{self._place.path} is sealed without fs-verity ({record['reason']}): the kernel "
+                "does not watch its bytes, only the check at each start and the timer do. On ext4 "
+                "with its feature verity, or on btrfs, the store has it."
+            )
+        return record
 
     def _prune(self, keep: Sequence[str]) -> None:
         """Leave only ``keep`` in the folder in the making."""

@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store of snapshots on disk: places, locking, state, sealing, looking for damage."""
+"""The store of snapshots on disk: places, locking, state, looking for damage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +20,12 @@ from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tr
 from ._hashing import digest_files
 from ._manifest import Difference, Manifest, read_manifest
 from ._progress import Meter
+from ._seal import FILE_MODE
 
-FILE_MODE, FOLDER_MODE = 0o444, 0o555
+MANIFEST, PROOF = ".manifest.json", ".proof.json"
 SUFFIXES = (
-    ".manifest.json",
-    ".proof.json",
+    MANIFEST,
+    PROOF,
     ".state.json",
     ".agreed.json",
     ".partial",
@@ -65,12 +66,12 @@ class Place:
     @property
     def manifest(self) -> str:
         """The manifest; it exists before the folder gets its name."""
-        return self.path + ".manifest.json"
+        return self.path + MANIFEST
 
     @property
     def proof(self) -> str:
         """What was checked beside the hashes before the folder was sealed."""
-        return self.path + ".proof.json"
+        return self.path + PROOF
 
     @property
     def state(self) -> str:
@@ -115,13 +116,13 @@ class Place:
         top = os.path.normpath(self.store)
         folder = os.path.dirname(self.path)
         while len(folder) > len(top):
-            if os.path.lexists(folder + ".manifest.json"):
+            if os.path.lexists(folder + MANIFEST):
                 raise self._conflict(f"{folder} is a snapshot itself")
             folder = os.path.dirname(folder)
         if os.path.lexists(self.path):
             if os.path.islink(self.path) or not os.path.isdir(self.path):
                 raise self._conflict(f"{self.path} is not a folder")
-            if any(name.endswith(".manifest.json") for name in list_tree(self.path)):
+            if any(name.endswith(MANIFEST) for name in list_tree(self.path)):
                 raise self._conflict(f"{self.path} holds other snapshots")
 
     def _conflict(self, what: str) -> ModelError:
@@ -131,10 +132,11 @@ class Place:
         )
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait: bool = True) -> Iterator[None]:
         """Wait until no other run works on this place, and keep others out.
 
-        Folders of the store that are empty afterwards are removed.
+        Without ``wait`` a place that another run works on raises ``BlockingIOError``. Folders of
+        the store that are empty afterwards are removed.
         """
         name = self.path + ".lock"
         while True:
@@ -143,7 +145,11 @@ class Place:
                 handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
                 continue  # another run has just removed the empty folder
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                os.close(handle)
+                raise
             if _same_file(name, handle):
                 break
             os.close(handle)  # the former owner removed the file that we waited for
@@ -153,6 +159,20 @@ class Place:
             remove_file(name)
             prune_empty(os.path.dirname(name), os.path.normpath(self.store))
             os.close(handle)
+
+    def is_locked(self) -> bool:
+        """Say whether another run works on this place, without writing anything."""
+        try:
+            handle = os.open(self.path + ".lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
 
 def _same_file(name: str, handle: int) -> bool:
@@ -185,30 +205,6 @@ def _load(place: Place, path: str) -> Manifest | None:
     return manifest if same else None
 
 
-def seal(folder: str) -> None:
-    """Make all below ``folder`` read-only, and root's if root calls."""
-    for path, mode in list(_unsealed(folder)):
-        if os.geteuid() == 0:
-            os.chown(path, 0, 0)
-        os.chmod(path, mode)
-
-
-def is_sealed(folder: str) -> bool:
-    """Say whether ``seal`` would change nothing."""
-    return not any(_unsealed(folder))
-
-
-def _unsealed(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield what has the wrong mode or owner, and the mode that it should have."""
-    for parent, _folders, files in os.walk(folder):
-        entries = [(parent, FOLDER_MODE), *((os.path.join(parent, f), FILE_MODE) for f in files)]
-        for path, mode in entries:
-            status = os.lstat(path)
-            owned = os.geteuid() != 0 or (status.st_uid, status.st_gid) == (0, 0)
-            if stat.S_IMODE(status.st_mode) != mode or not owned:
-                yield path, mode
-
-
 class State:
     """The memory of the last verification, and of the options that chose the files."""
 
@@ -239,10 +235,28 @@ class State:
 def find_damage(
     folder: str, manifest: Manifest, state: State, full: bool, meter: Meter | None = None
 ) -> Difference:
-    """Compare the files below ``folder`` with ``manifest``, hashing on all cores.
+    """Compare the files below ``folder`` with ``manifest``.
 
     A file whose size, times and inode are as remembered is taken as unchanged unless ``full``.
     ``meter`` counts the bytes that are hashed.
+    """
+
+    def trusted(path: str, status: os.stat_result) -> bool:
+        return not full and bool(state.files.get(path) == _marks(status))
+
+    return compare(folder, manifest, trusted, meter)
+
+
+def compare(
+    folder: str,
+    manifest: Manifest,
+    trusted: Callable[[str, os.stat_result], bool],
+    meter: Meter | None = None,
+) -> Difference:
+    """Compare the files below ``folder`` with ``manifest``, hashing on all cores.
+
+    The bytes of a file that is ``trusted`` (its path in the manifest, its status) are not hashed.
+    A file that the disk or the kernel refuses to read is different.
     """
     there = set(list_tree(folder))
     expected = {item.path: item for item in manifest.files}
@@ -253,7 +267,7 @@ def find_damage(
         status = os.lstat(name)
         if not stat.S_ISREG(status.st_mode) or status.st_size != item.size:
             different.append(path)
-        elif full or state.files.get(path) != _marks(status):
+        elif not trusted(path, status):
             doubtful[name] = item
     if doubtful:
         meter = meter or Meter()

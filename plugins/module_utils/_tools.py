@@ -54,7 +54,8 @@ def run_tool(python: str, program: ModuleType, request: Mapping[str, Any]) -> di
     if not isinstance(answer, dict):
         raise _failed(name, interpreter, (done.stderr.strip().splitlines() or ["no output"])[-1])
     if "error" in answer:
-        raise ModelError(str(answer["error"]), str(answer["code"]))
+        message, code = str(answer["error"]), str(answer["code"])
+        raise ModelError(message, code)
     return answer
 
 

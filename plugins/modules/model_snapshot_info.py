@@ -32,7 +32,6 @@ options:
     description:
       - Where the snapshot came from.
     type: str
-    choices: [http, huggingface, modelscope, package, path]
   id:
     description:
       - The model's name at the source.
@@ -85,10 +84,23 @@ matches:
   returned: success
   type: bool
 differences:
-  description: The paths that are missing, extra or different.
+  description:
+    - The paths that are V(missing), V(extra) or V(different).
+    - V(mode) are those with another mode or owner than a sealed snapshot has, C(.) for the folder
+      itself; V(links) those that are links. Only the bytes decide about RV(matches).
   returned: success
   type: dict
-  sample: {missing: [], extra: [], different: [config.json]}
+  sample: {missing: [], extra: [], different: [config.json], mode: [config.json], links: []}
+sealed:
+  description: Whether every mode and owner is right, and nothing is a link.
+  returned: success
+  type: bool
+proof:
+  description:
+    - What was checked beside the hashes before the snapshot was sealed, by name, C(scan),
+      C(signature) and C(seal); empty if nothing was.
+  returned: success
+  type: dict
 manifest:
   description: The manifest, null if there is none.
   returned: success
@@ -101,10 +113,13 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.modelops.serving.plugins.module_utils._arguments import STORE, read_lock
+from ansible_collections.modelops.serving.plugins.module_utils._arguments import (
+    STORE,
+    check_source,
+    read_lock,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._info import inspect
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
-from ansible_collections.modelops.serving.plugins.module_utils._sources import SOURCES
 from ansible_collections.modelops.serving.plugins.module_utils._store import Place
 
 
@@ -112,13 +127,16 @@ def work(module):
     params = module.params
     path = params["path"]
     if path is None:
+        check_source(params["source"])
         path = Place(params["store"], params["source"], params["id"], params["revision"]).path
     report = inspect(path.rstrip("/"), read_lock(params["lock"]), params["verify"] == "full")
     return {
         "path": path,
         "exists": report.exists,
         "matches": report.matches,
-        "differences": report.difference.to_dict(),
+        "differences": report.differences(),
+        "sealed": report.exists and not report.wrong_mode and not report.links,
+        "proof": report.proof,
         "manifest": report.manifest.to_dict() if report.manifest else None,
     }
 
@@ -127,7 +145,7 @@ def main():
     arguments = {
         "path": {"type": "path"},
         "store": {"type": "path", "default": STORE},
-        "source": {"type": "str", "choices": sorted(SOURCES)},
+        "source": {"type": "str"},
         "id": {"type": "str"},
         "revision": {"type": "str"},
         "lock": {"type": "dict"},

@@ -10,8 +10,9 @@ module: service_release
 short_description: Build an immutable release of a service and place it in a slot
 version_added: 0.1.0
 description:
-  - A release joins server code, settings, a model snapshot and a Python environment in one folder,
-    named by the digest of all four. A release that was changed by hand is written anew.
+  - A release joins server code, settings, a model snapshot, a Python environment and the bill of
+    materials in one folder, named by the digest of all of them. A release that was changed by hand
+    is written anew.
   - Releases beyond O(keep) are removed, never one that a slot leads to.
 extends_documentation_fragment:
   - modelops.serving.attributes
@@ -34,6 +35,12 @@ options:
   snapshot:
     description: The folder of the model snapshot. Required when O(state=present).
     type: path
+  bill_of_materials:
+    description:
+      - The text that M(modelops.serving.model_bill_of_materials) returns; it becomes the release's
+        file C(model.cdx.json). Empty means that there is none.
+    type: str
+    default: ''
   slot:
     description: The slot that shall lead to the release.
     type: str
@@ -104,6 +111,7 @@ def _present(module: AnsibleModule, service: Service) -> dict[str, Any]:
         given["settings"],
         given["environment"],
         given["snapshot"],
+        given["bill_of_materials"],
     )
     before = service.slots().get(given["slot"])
     differences, moved = release.differences(), before != release.name
@@ -147,6 +155,7 @@ def main() -> None:
             "settings": {"type": "dict"},
             "environment": {"type": "path"},
             "snapshot": {"type": "path"},
+            "bill_of_materials": {"type": "str", "default": ""},
             "slot": {"type": "str", "choices": ["blue", "green"], "default": "blue"},
             "keep": {"type": "int", "default": 3},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -64,7 +64,8 @@ def test_a_client_and_the_builtin_one_make_the_same_snapshot(fetch: Fetch, clien
     for path in by_client.after:
         assert Path(by_client.path, path).read_bytes() == MODEL[path]
     assert sorted(Path(by_client.path).parent.iterdir()) == [
-        Path(by_client.path + suffix) for suffix in ("", ".manifest.json", ".state.json")
+        Path(by_client.path + suffix)
+        for suffix in ("", ".manifest.json", ".proof.json", ".state.json")
     ]
     assert not fetch(client).changed
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import ClassVar
 
 from .._download import Stream
 from .._errors import ModelError
-from .._http import Credentials, HttpClient
+from .._http import Credentials, HttpClient, plain_url
 from .._manifest import NO_HASH, SourceHash, safe_path
 from .._progress import Meter
 from .._retry import Backoff
@@ -77,6 +78,7 @@ class Source(ABC):
 
     address: ClassVar[str] = ""  # key of the default endpoint in _addresses
     branch: ClassVar[str] = ""  # the branch that an empty revision means, where there is one
+    owned: ClassVar[bool] = False  # ids have the form owner/name
     extracts: ClassVar[bool] = False  # files come out of an archive that is fetched apart
     streams: ClassVar[int] = 4  # how many files may be open at once
 
@@ -138,6 +140,21 @@ class Source(ABC):
     def preview(self) -> Listing:
         """Return what is known without writing anything."""
         return self.list()
+
+    def revision_not_found(self, known: Sequence[str] = ()) -> ModelError:
+        """Return the error for a revision that a known model does not have."""
+        wanted = self.wanted
+        near = difflib.get_close_matches(wanted.revision, known, 1)
+        has = (
+            f"; it has {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}" if known else ""
+        )
+        hint = f" Did you mean '{near[0]}'?" if near else " Give a tag or a commit that is there."
+        return ModelError(
+            f"{plain_url(wanted.endpoint)} has {wanted.id}, but not the revision "
+            f"'{wanted.revision}'{has}.{hint}",
+            "revision_not_found",
+            revisions=list(known),
+        )
 
     def backoff(self, sleep: Callable[[float], object] = time.sleep) -> Backoff:
         """Return a fresh patience for one file."""

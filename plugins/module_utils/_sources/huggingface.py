@@ -23,6 +23,7 @@ class HuggingFaceSource(Source):
 
     address = "huggingface"
     branch = "main"
+    owned = True
 
     def __init__(self, wanted: Wanted, connection: Connection) -> None:
         super().__init__(wanted, connection)
@@ -32,7 +33,10 @@ class HuggingFaceSource(Source):
 
     def _list(self) -> Listing:
         model = f"{self._endpoint}/api/models/{quote(self.wanted.id)}"
-        page = self._client.document(f"{model}/revision/{quote(self.wanted.revision, safe='')}")
+        try:
+            page = self._client.document(f"{model}/revision/{quote(self.wanted.revision, safe='')}")
+        except ModelError as error:
+            raise self._clearer(error) from error
         answer = page.json()
         sha = answer.get("sha") if isinstance(answer, dict) else None
         if not is_hash(sha, "git_sha1"):
@@ -46,7 +50,15 @@ class HuggingFaceSource(Source):
     def _open(self, path: str, offset: int) -> Stream:
         revision = quote(self.commit or self.wanted.revision, safe="")
         url = f"{self._endpoint}/{quote(self.wanted.id)}/resolve/{revision}/{quote(path)}"
-        return self._client.stream(url, offset)
+        try:
+            return self._client.stream(url, offset)
+        except ModelError as error:
+            raise self._clearer(error) from error
+
+    def _clearer(self, error: ModelError) -> ModelError:
+        """Tell a revision that is missing from a model that is: the hub says so in a header."""
+        missing = error.details.get("reason") == "RevisionNotFound"
+        return self.revision_not_found() if missing else error
 
     def _tree(self, url: str) -> list[SourceFile]:
         found = []

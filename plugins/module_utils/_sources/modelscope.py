@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Models on ModelScope, by the two requests of its hub API (``/api/v1``) that fetching needs."""
+"""Models on ModelScope, by the three requests of its hub API (``/api/v1``) that fetching needs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class ModelScopeSource(Source):
 
     address = "modelscope"
     branch = "master"
+    owned = True
 
     def __init__(self, wanted: Wanted, connection: Connection) -> None:
         super().__init__(wanted, connection)
@@ -30,15 +31,40 @@ class ModelScopeSource(Source):
         # The hub takes a token as header or as session cookie, depending on the route.
         headers = {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"}
         self._client = self.http(headers if token else None)
-        self._base = f"{wanted.endpoint.rstrip('/')}/api/v1/models/{quote(wanted.id)}/repo"
+        self._model = f"{wanted.endpoint.rstrip('/')}/api/v1/models/{quote(wanted.id)}"
+        self._base = f"{self._model}/repo"
 
     def _list(self) -> Listing:
-        entries = self._walk("")
+        try:
+            entries = self._walk("")
+        except ModelError as error:
+            if error.code in ("not_found", "listing_invalid"):
+                self._check_revision()
+            raise
         return Listing(self._commit(entries), tuple(self._file(entry) for entry in entries))
 
     def _open(self, path: str, offset: int) -> Stream:
         query = urlencode({"Revision": self._revision(), "FilePath": path}, quote_via=quote)
         return self._client.stream(f"{self._base}?{query}", offset)
+
+    def _check_revision(self) -> None:
+        """Raise ``revision_not_found`` if the hub knows the model and not the revision.
+
+        The answer is ``{"Data": {"RevisionMap": {"Branches": [...], "Tags": [...]}}}``, each entry
+        with its name in ``Revision``; commits are not in it.
+        """
+        try:
+            answer = self._client.document(f"{self._model}/revisions").json()
+            entries = answer["Data"]["RevisionMap"]
+            known = [
+                str(entry["Revision"])
+                for kind in ("Tags", "Branches")
+                for entry in entries.get(kind) or []
+            ]
+        except (ModelError, KeyError, TypeError, AttributeError):
+            return
+        if self._revision() not in known:
+            raise self.revision_not_found(known)
 
     def _revision(self) -> str:
         return self.commit or self.wanted.revision

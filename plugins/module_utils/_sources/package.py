@@ -69,13 +69,16 @@ class PackageSource(TreeSource):
         if wheel.size is not None and needed >= wheel.size / 2:
             return
         try:
-            file = RemoteFile(
-                lambda offset: self._client.stream(wheel.url, offset), self._count, self.backoff
+            file = self.backoff().call(
+                lambda: RemoteFile(
+                    lambda offset: self._client.stream(wheel.url, offset), self._count
+                )
             )
         except NoRanges:
             return
         if needed < file.size / 2:
-            self._use(Archive(plain_url(wheel.url), cast("IO[bytes]", file)), False)
+            name = plain_url(wheel.url)
+            self._use(self.backoff().call(lambda: Archive(name, cast("IO[bytes]", file))), False)
             self.local = False
 
     def _count(self, size: int, host: str) -> None:
@@ -121,9 +124,11 @@ class PackageSource(TreeSource):
             exact = [w for w in exact if w.filename.endswith("-none-any.whl")] or exact
         if not exact:
             known = sorted({w.filename.split("-")[1] for w in wheels})
+            if known:
+                raise self.revision_not_found(known)
             raise ModelError(
-                f"{plain_url(page.url)} has no wheel of {self.wanted.id} {self.wanted.revision}; "
-                f"it has {', '.join(known) or 'none at all'}. Give one of these as revision.",
+                f"{plain_url(page.url)} has no wheel of {self.wanted.id} at all. Check id and "
+                "endpoint.",
                 "not_found",
             )
         if len(exact) > 1:

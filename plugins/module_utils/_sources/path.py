@@ -25,7 +25,7 @@ class PathSource(TreeSource):
                     f"archive_sha256 is given, but {path} is a folder. Give a lock instead.",
                     "invalid_option",
                 )
-            return Folder(path), False
+            return Folder(path, self._prefix), False
         if not os.path.isfile(path):
             raise ModelError(
                 f"There is no folder and no archive at '{path}' on the host. Set endpoint to the "

@@ -5,15 +5,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils import _retry
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
+from ansible_collections.modelops.serving.plugins.module_utils._snapshot import Choice, Snapshot
+from ansible_collections.modelops.serving.plugins.module_utils._store import Place
 from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
+    WHEEL,
     lock_of,
+    make_source,
+    ranged,
     weights,
+    write,
 )
 
 
@@ -77,3 +87,80 @@ def serve():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def hub(hub_root, model_hub, model):
+    """The test hub with the tiny model."""
+    write(hub_root / "owner" / "name", model)
+    return model_hub
+
+
+@pytest.fixture
+def place(tmp_path):
+    """The tiny model's place in a store."""
+    return Place(str(tmp_path / "store"), "modelscope", "owner/name", "v1.0.0")
+
+
+@pytest.fixture
+def present(hub, place):
+    """Run once: ``present(check_mode=False, **Choice, endpoint=..., archive...)``."""
+
+    def run(check_mode=False, at=place, endpoint=hub.url, retries=1, mirrors=(), **choice):
+        source = make_source(
+            at.source, endpoint, retries=retries, revision=at.revision, work=at.archive
+        )
+        return Snapshot(at, source, Choice(**choice), mirrors).present(check_mode)
+
+    return run
+
+
+@pytest.fixture
+def wheel(model):
+    """A wheel that holds the tiny model beside code."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tiny_model/__init__.py", "")
+        for path, data in model.items():
+            archive.writestr(f"tiny_model/assets/{path}", data)
+        archive.writestr("tiny_model-1.0.dist-info/METADATA", "Name: tiny-model\n")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def index(serve, wheel):
+    """Start an index; its files lie on another host, with or without ranges.
+
+    Returns (URL, requests there).
+    """
+
+    def start(form="html", names=(WHEEL,), hashed=True, listed=None, ranges=False):
+        def whole(_path, _headers):
+            return 200, {}, wheel
+
+        files, downloads = serve(ranged(wheel) if ranges else whole)
+        sha256 = listed or hashlib.sha256(wheel).hexdigest()
+        links = [
+            (name, f"{files}/f/{name}", f"#sha256={sha256}" if hashed else "") for name in names
+        ]
+        if form == "html":
+            kind = "text/html"
+            page = "".join(f'<a href="{url}{hash_}">{name}</a>' for name, url, hash_ in links)
+        else:
+            kind = "application/vnd.pypi.simple.v1+json"
+            hashes = {"sha256": sha256} if hashed else {}
+            entries = [
+                {"filename": name, "url": url, "hashes": hashes, "size": len(wheel)}
+                for name, url, _hash in links
+            ]
+            page = json.dumps({"files": entries})
+        url, _seen = serve(
+            lambda path, _headers: (
+                (200, {"content-type": kind}, page.encode())
+                if path == "/simple/tiny-model/"
+                else (404, {}, b"")
+            )
+        )
+        return f"{url}/simple/", downloads
+
+    return start

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils import _download
 from ansible_collections.modelops.serving.plugins.module_utils._download import (
     Expected,
+    Stopped,
     Stream,
+    Watch,
     download,
 )
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._hashing import digest_file
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import SourceHash
+from ansible_collections.modelops.serving.plugins.module_utils._progress import Meter
 from ansible_collections.modelops.serving.plugins.module_utils._retry import Backoff, TransientError
 
 DATA = bytes(range(256)) * 4096  # 1 MiB: several chunks
@@ -196,3 +200,30 @@ def test_waiting_grows_with_failures_and_heeds_the_server(monkeypatch):
     backoff.reset()
     backoff.wait(TransientError("x", retry_after=10_000))
     assert waits[-1] == 60
+
+
+def test_who_is_no_longer_wanted_stops_and_keeps_what_came(tmp_path):
+    stop = threading.Event()
+    meter = Meter()
+    meter.add = lambda _size, _host="": stop.set()
+    server = Server((DATA, None))
+    watch = Watch(meter, stop)
+    with pytest.raises(Stopped):
+        download("model.bin", server.open, str(tmp_path / "model.bin"), RIGHT, Backoff(2), watch)
+    size = (tmp_path / "model.bin.part").stat().st_size
+    assert 0 < size < len(DATA)
+    fetch(tmp_path, server)
+    assert server.offsets == [0, size]
+    assert (tmp_path / "model.bin").read_bytes() == DATA
+
+
+def test_the_meter_ends_at_the_size_however_often_it_began(tmp_path):
+    (tmp_path / "model.bin.part").write_bytes(b"x" * 500_000)
+    meter = Meter()
+    meter.begin("fetching", len(DATA))
+    server = Server((DATA, 700_000), (DATA, 300_000), (DATA, None))
+    backoff = Backoff(2, sleep=lambda _seconds: None)
+    target = str(tmp_path / "model.bin")
+    done = download("model.bin", server.open, target, RIGHT, backoff, Watch(meter))
+    assert meter.figures()["done"] == len(DATA)
+    assert done.received > len(DATA)

@@ -55,16 +55,24 @@ def test_the_header_of_the_weights_is_read_and_checked(hub, tmp_path):
     hub.faults.add("corrupt", WEIGHTS, count=-1)
     with pytest.raises(ModelError, match="its header") as caught:
         lock_from("modelscope", hub.url, tmp_path)
-    assert caught.value.code == "model_incomplete"
+    assert caught.value.code == "weights_invalid"
 
 
 def test_the_choice_of_files_and_what_is_refused(hub, hub_root, tmp_path):
     lock, _fetched = lock_from("modelscope", hub.url, tmp_path, exclude=["1_*", "*.md"])
     assert [item.path for item in lock.files] == ["config.json", WEIGHTS]
-    write(hub_root / "owner" / "bad", {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    write(hub_root / "owner" / "bad", {"config.json": b"{}", "README.md": b"x"})
     with pytest.raises(ModelError) as caught:
         lock_from("modelscope", hub.url, tmp_path, id="owner/bad")
-    assert caught.value.code == "unsafe_weights"
+    assert caught.value.code == "model_incomplete"
+
+
+def test_pickles_can_be_locked(hub, hub_root, tmp_path):
+    # whether they may be fetched is for the policy of the snapshot to say
+    write(hub_root / "owner" / "old", {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    lock, _fetched = lock_from("modelscope", hub.url, tmp_path, id="owner/old")
+    assert [item.path for item in lock.files] == ["config.json", "pytorch_model.bin"]
+    assert lock.model["weights_format"] == "pickle"
 
 
 def test_a_git_hash_is_checked_before_it_becomes_a_sha256(hub, tmp_path):

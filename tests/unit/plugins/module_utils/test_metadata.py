@@ -122,15 +122,15 @@ def test_weights_that_are_not_at_hand_have_a_size_but_no_parameters():
     [
         (b"", "length makes no sense"),
         (struct.pack("<Q", 2**40) + b"{}", "length makes no sense"),
-        (struct.pack("<Q", 2) + b"[]", "not what the safetensors format asks for"),
-        (struct.pack("<Q", 2) + b"{]", "not what the safetensors format asks for"),
-        (safetensors(a=("F32", [4]))[:-1], "where its header describes"),
+        (struct.pack("<Q", 2) + b"[]", "does not start with '{'"),
+        (struct.pack("<Q", 2) + b"{]", "not what the format asks for"),
+        (safetensors(a=("F32", [4]))[:-1], "the file has room for 15"),
     ],
 )
 def test_broken_weights_are_refused(tmp_path, content, why):
     with pytest.raises(ModelError, match=f"model.safetensors is broken: .*{why}") as caught:
         described(tmp_path, model_safetensors=content)
-    assert caught.value.code == "model_incomplete"
+    assert caught.value.code == "weights_invalid"
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]"])

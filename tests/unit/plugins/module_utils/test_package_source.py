@@ -7,60 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
-import json
-import zipfile
 
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
-from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import make_source
-
-WHEEL = "Tiny_Model-1.0-py3-none-any.whl"
-
-
-@pytest.fixture
-def wheel(model):
-    """A wheel that holds the tiny model beside code."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("tiny_model/__init__.py", "")
-        for path, data in model.items():
-            archive.writestr(f"tiny_model/assets/{path}", data)
-        archive.writestr("tiny_model-1.0.dist-info/METADATA", "Name: tiny-model\n")
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def index(serve, wheel):
-    """Start an index; its files lie on another host. Returns (URL, requests there)."""
-
-    def start(form="html", names=(WHEEL,), hashed=True, listed=None):
-        files, downloads = serve(lambda _path, _headers: (200, {}, wheel))
-        sha256 = listed or hashlib.sha256(wheel).hexdigest()
-        links = [
-            (name, f"{files}/f/{name}", f"#sha256={sha256}" if hashed else "") for name in names
-        ]
-        if form == "html":
-            kind = "text/html"
-            page = "".join(f'<a href="{url}{hash_}">{name}</a>' for name, url, hash_ in links)
-        else:
-            kind = "application/vnd.pypi.simple.v1+json"
-            hashes = {"sha256": sha256} if hashed else {}
-            entries = [
-                {"filename": name, "url": url, "hashes": hashes, "size": len(wheel)}
-                for name, url, _hash in links
-            ]
-            page = json.dumps({"files": entries})
-        url, _seen = serve(
-            lambda path, _headers: (
-                (200, {"content-type": kind}, page.encode())
-                if path == "/simple/tiny-model/"
-                else (404, {}, b"")
-            )
-        )
-        return f"{url}/simple/", downloads
-
-    return start
+from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
+    WHEEL,
+    make_source,
+)
 
 
 def package(url, tmp_path, **options):
@@ -123,9 +76,9 @@ def test_a_wheel_that_is_not_what_the_index_lists_is_refused(index, tmp_path):
 
 def test_the_exact_version_is_wanted(index, tmp_path):
     names = ["tiny_model-1.0.1-py3-none-any.whl", "tiny_model-1.0.tar.gz", "other-1.0-a-b-c.whl"]
-    with pytest.raises(ModelError, match=r"no wheel of Tiny.Model 1.0; it has 1.0.1") as caught:
+    with pytest.raises(ModelError, match=r"not the revision '1.0'; it has 1.0.1") as caught:
         package(index(names=names)[0], tmp_path).list()
-    assert caught.value.code == "not_found"
+    assert caught.value.code == "revision_not_found"
 
 
 def test_of_several_wheels_the_universal_one_is_taken(index, tmp_path):

@@ -22,13 +22,14 @@ from ansible_collections.modelops.serving.plugins.module_utils._release import (
 )
 
 
-def release(root, code=b"x = 1\n", **settings):
+def release(root, code=b"x = 1\n", bill="", **settings):
     return Release(
         str(root),
         {"model_server/app.py": code},
         {"service": {"name": "a"}, **settings},
         "/env",
         "/snapshot",
+        bill,
     )
 
 
@@ -129,3 +130,18 @@ def test_a_packed_path_that_leaves_the_folder_is_refused(name):
         archive.writestr(name, b"")
     with pytest.raises(ReleaseFailed):
         unpack(base64.b64encode(buffer.getvalue()).decode())
+
+
+def test_a_bill_of_materials_is_a_file_of_the_release_and_part_of_its_name(tmp_path):
+    plain = release(tmp_path)
+    billed = release(tmp_path, bill='{"bomFormat": "CycloneDX"}\n')
+    assert billed.name != plain.name
+    billed.build()
+    path = os.path.join(billed.path, "model.cdx.json")
+    with open(path, encoding="utf-8") as stream:
+        assert stream.read() == '{"bomFormat": "CycloneDX"}\n'
+    assert billed.differences() == []
+    os.chmod(path, 0o644)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write("{}")
+    assert billed.differences() == ["model.cdx.json: changed"]

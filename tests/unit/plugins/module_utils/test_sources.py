@@ -84,12 +84,14 @@ def test_the_token_opens_private_models_and_stays_with_its_host(hub, kind, tmp_p
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_model_revision_or_file_is_said(hub, kind):
-    for wrong in ({"id": "owner/absent"}, {"revision": "v9"}):
-        with pytest.raises(ModelError) as caught:
-            source_of(hub, kind, **wrong).list()
-        # Hugging Face does not tell strangers which models exist.
-        hidden = kind == "huggingface" and "id" in wrong
-        assert caught.value.code == ("access_denied" if hidden else "not_found")
+    with pytest.raises(ModelError) as caught:
+        source_of(hub, kind, id="owner/absent").list()
+    # Hugging Face does not tell strangers which models exist.
+    assert caught.value.code == ("access_denied" if kind == "huggingface" else "not_found")
+    with pytest.raises(ModelError) as caught:
+        source_of(hub, kind, revision="v9").list()
+    # A plain web server knows files only.
+    assert caught.value.code == ("not_found" if kind == "http" else "revision_not_found")
     source = source_of(hub, kind)
     with pytest.raises(ModelError) as caught:
         source.open("absent.txt")
@@ -228,3 +230,24 @@ def test_the_manifest_of_another_model_is_refused(hub, serve):
     )
     with pytest.raises(ModelError, match="manifest of a/b, not of owner/name"):
         make_source("http", url).list()
+
+
+def test_the_revisions_that_there_are_and_the_nearest_are_named(hub):
+    with pytest.raises(
+        ModelError, match=r"it has v1\.0\.0, master\. Did you mean 'v1\.0\.0'\?"
+    ) as caught:
+        source_of(hub, "modelscope", revision="v1.0.1").list()
+    assert caught.value.details["revisions"] == ["v1.0.0", "master"]
+
+
+@pytest.mark.parametrize("kind", ["modelscope", "huggingface"])
+def test_a_commit_that_does_not_exist_is_no_revision(hub, kind):
+    with pytest.raises(ModelError) as caught:
+        source_of(hub, kind, revision="0" * 40).list()
+    assert caught.value.code == "revision_not_found"
+
+
+def test_a_revision_that_vanished_since_it_was_locked_is_said(hub):
+    with pytest.raises(ModelError) as caught:
+        source_of(hub, "huggingface", revision="v9").open("config.json")
+    assert caught.value.code == "revision_not_found"

@@ -1,0 +1,62 @@
+# Copyright: The modelops.serving contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command ``modelops-host``: what runs on a host when no playbook does.
+
+    modelops-host check --snapshot FOLDER [--max-bytes N]     before a service starts
+    modelops-host verify --store FOLDER [--webhook-file FILE] by a timer
+
+Exit status: 0 all is right, 1 it could not be found out, 2 wrong arguments, 3 something is damaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from .._errors import ModelError
+from .output import error
+from .snapshot import check
+from .store import verify
+
+DAMAGED = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments``, those of the process by default."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.command == "check":
+            right = check(given.snapshot, given.max_bytes)
+        else:
+            right = verify(given.store, given.webhook, given.webhook_file)
+    except (ModelError, OSError) as failure:
+        error(f"{given.command} could not finish: {failure}")
+        return 1
+    return 0 if right else DAMAGED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modelops-host", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("check", help="compare one snapshot with its manifest")
+    one.add_argument("--snapshot", required=True, help="the folder, or a link to it")
+    one.add_argument(
+        "--max-bytes",
+        type=_size,
+        help="read the bytes of snapshots up to this size only; of larger ones, look at presence, "
+        "size, mode and fs-verity",
+    )
+    every = commands.add_parser("verify", help="hash every snapshot of a store")
+    every.add_argument("--store", required=True, help="the folder of all snapshots")
+    hook = every.add_mutually_exclusive_group()
+    hook.add_argument("--webhook", default="", help="POST an alert to this address on damage")
+    hook.add_argument("--webhook-file", default="", help="a file that holds the address")
+    return parser
+
+
+def _size(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a count of bytes")
+    return int(text)
