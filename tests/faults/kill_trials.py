@@ -35,8 +35,17 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "molecule" / "shared")]
 
-from hub import Hub
-from support import REVISION, WEIGHTS, contents, finish, options, snapshot, start, write_model
+from hub import Hub  # noqa: E402
+from support import (  # noqa: E402
+    REVISION,
+    WEIGHTS,
+    contents,
+    finish,
+    options,
+    snapshot,
+    start,
+    write_model,
+)
 
 CASES = ("new", "repair", "update")
 SIZE = 300_000
@@ -237,18 +246,18 @@ class Trials:
         healed = self._run(arguments)["result"]
         assert not healed.get("failed"), f"{where}: {healed}"
         assert contents(self._path) == self._files[name], where
-        assert {path.name for path in self._path.parent.iterdir()} == BESIDE, where
+        beside = {path.name for path in self._path.parent.iterdir()}
+        assert beside == BESIDE, f"{where}: {sorted(beside ^ BESIDE)}"
         again = self._run(arguments)["result"]
         assert again["changed"] is False, f"{where}: {again['files']}"
 
     def _far(self) -> float:
         """Return what part of the weights had arrived when the module was killed."""
-        arriving = Path(f"{self._path}.partial")
+        whole = (self._models["old"] / WEIGHTS).stat().st_size
         for name in (f"{WEIGHTS}.part", WEIGHTS):
-            if (arriving / name).exists():
-                return (arriving / name).stat().st_size / (
-                    self._models["old"] / WEIGHTS
-                ).stat().st_size
+            arriving = Path(f"{self._path}.partial") / name
+            if arriving.exists():
+                return arriving.stat().st_size / whole
         return 1.0 if self._path.exists() else 0.0
 
 
