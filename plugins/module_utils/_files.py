@@ -9,6 +9,8 @@ import os
 import shutil
 import tempfile
 
+UNFINISHED = ".unfinished"  # the end of a name that ``write_atomic`` has not replaced yet
+
 
 def sync_folder(path: str) -> None:
     """Make renames inside the folder ``path`` durable."""
@@ -31,7 +33,8 @@ def write_atomic(path: str, content: str | bytes, mode: int = 0o644) -> None:
     Text is written as UTF-8.
     """
     folder = os.path.dirname(path) or "."
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
+    prefix = _unfinished(path)
+    handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=UNFINISHED, dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
@@ -43,6 +46,18 @@ def write_atomic(path: str, content: str | bytes, mode: int = 0o644) -> None:
         os.unlink(temporary)
         raise
     sync_folder(folder)
+
+
+def remove_unfinished(path: str) -> None:
+    """Remove what a killed ``write_atomic`` of ``path`` left; nobody may be writing it now."""
+    folder = os.path.dirname(path) or "."
+    for name in os.listdir(folder):
+        if name.startswith(_unfinished(path)) and name.endswith(UNFINISHED):
+            remove_file(os.path.join(folder, name))
+
+
+def _unfinished(path: str) -> str:
+    return f".{os.path.basename(path)}."
 
 
 def remove_file(path: str) -> bool:

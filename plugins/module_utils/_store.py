@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._errors import ModelError
-from ._files import list_tree, make_folders, prune_empty, remove_file, remove_tree, write_atomic
+from ._files import (
+    list_tree,
+    make_folders,
+    prune_empty,
+    remove_file,
+    remove_tree,
+    remove_unfinished,
+    write_atomic,
+)
 from ._hashing import digest_files
 from ._manifest import Difference, Manifest, read_manifest
 from ._progress import Meter
@@ -154,6 +162,8 @@ class Place:
                 break
             os.close(handle)  # the former owner removed the file that we waited for
         try:
+            for sidecar in (self.manifest, self.agreed, self.proof, self.state):
+                remove_unfinished(sidecar)
             yield
         finally:
             remove_file(name)
