@@ -49,7 +49,7 @@ from support import (  # noqa: E402
 
 CASES = ("new", "repair", "update")
 SIZE = 300_000
-# For kills at random: so large that bytes reach the disk amid the download, and for so many seconds.
+# For kills at random: so large that bytes reach the disk amid the download; for so many seconds.
 LARGE_SIZE = 12_000_000
 SECONDS = 1.5
 BESIDE = {f"{REVISION}{suffix}" for suffix in ("", ".manifest.json", ".proof.json", ".state.json")}
