@@ -213,12 +213,14 @@ class _Job:
         files = " ".join(shlex.quote(name) for name in (self._file, self._progress) if name)
         command = f"rm -f {files} {shlex.quote(self._progress + '.new')}"
         if self._own and not self._ended:
-            # Whole groups first: who waits for the module must not write its answer any more.
-            command = (
+            # Whole groups first: who waits for the module must not write its answer any more. The
+            # folder's name is in a command of its own, for this one ends whatever names it.
+            self._action._low_level_execute_command(
                 f"all=$({self._own_processes()} | cut -d/ -f3); "
                 "for p in $all; do kill -TERM -- -$p; done 2>/dev/null; "
-                f"kill -TERM $all 2>/dev/null; {command}; rm -rf {shlex.quote(self._own)}"
+                "kill -TERM $all 2>/dev/null"
             )
+            command = f"{command}; rm -rf {shlex.quote(self._own)}"
         self._action._low_level_execute_command(command)
 
 
