@@ -17,10 +17,7 @@ help: ## Show what can be made
 demo: ## Deploy the quickstart model to a container and call it over HTTPS
 	@$(PYTHON) -m tools.demo up
 
-demo-soak: ## Run what takes long: make soak, or make soak PART=name
-	@$(PYTHON) -m tools.soak $(PART)
-
-clean: ## Remove all that the demo made
+demo-clean: ## Remove all that the demo made
 	@$(PYTHON) -m tools.demo clean
 
 test: ## Run all checks, tests and scenarios
@@ -38,6 +35,9 @@ locks: ## Compile a lock: make locks LOCK="--project model_tools --python 3.12 -
 
 bench-verify: ## Measure fetching and verifying beside other programs: BENCH="--rounds 9"
 	@$(PYTHON) -m tools.bench verify $(BENCH)
+
+soak: ## Run what takes long: make soak, or make soak PART=name
+	@$(PYTHON) -m tools.soak $(PART)
 
 molecule: ## Run one scenario: make molecule SCENARIO=name
 	@$(PYTHON) -m tools.scenarios $(SCENARIO)

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from . import ansible_test, collection
+from . import ansible_test, collection, engine
 from .paths import CACHE, ROOT, SERVER, binary
 from .report import Failure, run, say
 
 MODULE_UTILS = f"ansible_collections.{collection.NAMESPACE}.{collection.NAME}.plugins.module_utils"
+FAKETIME = "*/faketime/libfaketimeMT.so.1"  # makes the clock of a test's process jump
 _PASSED = re.compile(r"\b\d+ passed\b")
 
 
@@ -80,8 +81,16 @@ def unit_tests() -> None:
 def project_tests() -> None:
     """Run the tests of the collection as a whole: tarball, specs, licences, inventories, hub."""
     paths = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
-    others = [f"--ignore=tests/{name}" for name in ("unit", "server", "model_tools", "clients")]
+    apart = ("unit", "server", "model_tools", "clients", "faults")
+    others = [f"--ignore=tests/{name}" for name in apart]
     _pytest("dev", "tests", *others, env={**_path(), **paths})
+
+
+def fault_tests() -> None:
+    """Let everything go wrong that can, with the real module as a process of its own."""
+    if not any(Path("/usr/lib").glob(FAKETIME)):
+        engine.install("libfaketime")
+    _pytest("dev", "tests/faults", env={"PYTHONPATH": str(collection.link())})
 
 
 def server_tests() -> None:
@@ -107,6 +116,7 @@ TESTS: tuple[Callable[[], None], ...] = (
     unit_tests,
     sanity,
     project_tests,
+    fault_tests,
     importer,
     model_tools_tests,
     client_tests,

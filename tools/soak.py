@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import verity_machine
+from . import kills, verity_machine
 from .paths import CACHE
 from .report import Failure, main, say, show, step
 
@@ -25,6 +25,7 @@ RECORDS = CACHE / "soak"
 # Each returns what it measured, and raises Failure if something is not as it should be.
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "verity": verity_machine.run_machine,
+    "kills": kills.run_kills,
 }
 
 

@@ -54,9 +54,10 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         pace = self._pace(task_vars)
         asynchronous = bool(self._task.async_val) and not self._connection.has_native_async
+        answer = None
         if pace and self._can_watch():
             answer = _Job(self, pace, task_vars).run()
-        else:
+        if answer is None:
             answer = self._execute_module(task_vars=task_vars, wrap_async=asynchronous)
         return merge_hash(result, answer)
 
@@ -102,13 +103,16 @@ class _Job:
         self._ended = False
         self._own = ""  # a part of the command line of all the job's processes
 
-    def run(self) -> dict[str, Any]:
-        """Start the module, wait for it, return its answer; leave nothing behind."""
+    def run(self) -> dict[str, Any] | None:
+        """Start the module, wait for it, return its answer; leave nothing behind.
+
+        None if it cannot be started in the background, as for a user without a home.
+        """
         with _signals_raise():
             try:
                 started = self._start()
                 if started.get("failed") or "results_file" not in started:
-                    return started
+                    return None
                 self._file = started["results_file"]
                 self._progress = f"{dirname(self._file)}/{basename(self._progress)}"
                 answer = self._wait(started["ansible_job_id"])
@@ -213,12 +217,14 @@ class _Job:
         files = " ".join(shlex.quote(name) for name in (self._file, self._progress) if name)
         command = f"rm -f {files} {shlex.quote(self._progress + '.new')}"
         if self._own and not self._ended:
-            # Whole groups first: who waits for the module must not write its answer any more.
-            command = (
+            # Whole groups first: who waits for the module must not write its answer any more. The
+            # folder's name is in a command of its own, for this one ends whatever names it.
+            self._action._low_level_execute_command(
                 f"all=$({self._own_processes()} | cut -d/ -f3); "
                 "for p in $all; do kill -TERM -- -$p; done 2>/dev/null; "
-                f"kill -TERM $all 2>/dev/null; {command}; rm -rf {shlex.quote(self._own)}"
+                "kill -TERM $all 2>/dev/null"
             )
+            command = f"{command}; rm -rf {shlex.quote(self._own)}"
         self._action._low_level_execute_command(command)
 
 

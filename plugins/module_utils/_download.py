@@ -192,7 +192,7 @@ class _Job:
         """Write one stream to its end; the digest always covers exactly what was written."""
         if self._watch.stop.is_set():
             raise Stopped
-        with closing(self._open_at(part.size)) as stream:
+        with closing(self._open(part.size)) as stream:
             if stream.offset == 0:
                 self._watch.meter.skip(-part.size)
                 part.restart()
@@ -213,6 +213,15 @@ class _Job:
                 f"{stream.place} broke off '{self._name}' after {part.size} of {whole} "
                 "bytes. Check the network; the next run continues there."
             )
+
+    def _open(self, offset: int) -> Stream:
+        try:
+            return self._open_at(offset)
+        except ModelError as error:
+            # A hub may have the path in the query of its address, which no message shows.
+            if self._name not in error.message:
+                error.message = f"'{self._name}': {error.message}"
+            raise
 
     def _receive(self, stream: Stream, part: Part) -> bool:
         """Move what one buffer holds; say whether there may be more. Nothing that came is lost."""

@@ -144,7 +144,9 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
 
 
 def _are_sizes(values: object) -> bool:
-    return isinstance(values, list) and all(type(value) is int for value in values)
+    if not isinstance(values, list):
+        return False
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
 def _whole_number(text: str) -> int:

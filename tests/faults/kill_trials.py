@@ -49,7 +49,9 @@ from support import (  # noqa: E402
 
 CASES = ("new", "repair", "update")
 SIZE = 300_000
-SECONDS = 1.0  # about how long a slow hub takes for the weights
+# For kills at random: so large that bytes reach the disk amid the download; for so many seconds.
+LARGE_SIZE = 12_000_000
+SECONDS = 1.5
 BESIDE = {f"{REVISION}{suffix}" for suffix in ("", ".manifest.json", ".proof.json", ".state.json")}
 
 Files = dict[str, str]
@@ -64,16 +66,20 @@ class Seen:
 
 
 class Trials:
-    """A store whose module is killed; the two hubs hold the old and the new files."""
+    """A store whose module is killed; the two hubs hold the old and the new files.
 
-    def __init__(self, folder: Path) -> None:
+    ``size`` is that of the weights in bytes.
+    """
+
+    def __init__(self, folder: Path, size: int = SIZE) -> None:
+        self._size = size
         self._folder = folder
         self._store = folder / "store"
         self._path = snapshot(self._store)
         self._manifest = Path(f"{self._path}.manifest.json")
         self._hubs = {name: Hub(folder / name) for name in ("old", "new")}
         self._models = {
-            name: write_model(folder / name, SIZE, seed) for seed, name in enumerate(self._hubs)
+            name: write_model(folder / name, size, seed) for seed, name in enumerate(self._hubs)
         }
         self._files = {name: contents(model) for name, model in self._models.items()}
         self._locks: dict[str, Any] = {}
@@ -141,7 +147,7 @@ class Trials:
     @contextmanager
     def _slow(self, case: str) -> Iterator[None]:
         hub = self._hubs[_goal(case)]
-        hub.bytes_per_second = int(SIZE / SECONDS)
+        hub.bytes_per_second = int(self._size / SECONDS)
         try:
             yield
         finally:
@@ -280,28 +286,22 @@ def random_kills(trials: Trials, count: int, seed: int) -> Iterator[tuple[str, f
 
 
 def main() -> None:
-    """Do all points and a number of random kills; write one line each to the record."""
+    """Do all points and a number of random kills; write what was done as JSON to the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", type=int, default=30, help="how many kills at random")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    parser.add_argument("--record", type=Path, help="a file that receives what was done")
+    parser.add_argument("--record", type=Path, required=True, help="a file for what was done")
     asked = parser.parse_args()
-    lines = [f"seed {asked.seed}"]
-    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Trials(Path(folder)) as trials:
-        for case in CASES:
-            lines.append(f"{case}: killed at each of {trials.every_point(case)} changing calls")
-            print(lines[-1], flush=True)
+        points = {case: trials.every_point(case) for case in CASES}
+    print(f"killed at each changing call: {points}", flush=True)
+    kills = []
+    with tempfile.TemporaryDirectory() as folder, Trials(Path(folder), LARGE_SIZE) as trials:
         for case, after, far in random_kills(trials, asked.random, asked.seed):
-            lines.append(
-                f"{case}: killed after {after:.3f} s, {100 * far:.0f}% of the weights there"
-            )
-            print(lines[-1], flush=True)
-    lines.append(f"all healed by the next run, in {time.monotonic() - begun:.0f} s")
-    print(lines[-1])
-    if asked.record:
-        asked.record.parent.mkdir(parents=True, exist_ok=True)
-        asked.record.write_text("\n".join(lines) + "\n")
+            kills.append({"case": case, "seconds": round(after, 3), "arrived": round(far, 2)})
+            print(f"killed at random: {kills[-1]}", flush=True)
+    record = {"seed": asked.seed, "changing_calls": points, "random_kills": kills}
+    asked.record.write_text(json.dumps(record))
 
 
 if __name__ == "__main__":

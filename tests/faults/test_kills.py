@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from kill_trials import CASES, Trials, random_kills
+from kill_trials import CASES, LARGE_SIZE, Trials, random_kills
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,9 @@ def test_killed_at_every_changing_call(trials: Trials, case: str) -> None:
     assert points > 15, points
 
 
-def test_killed_at_random(trials: Trials) -> None:
+def test_killed_at_random(tmp_path: Path) -> None:
     count = int(os.environ.get("KILLS", "6"))
     seed = int(os.environ.get("KILL_SEED", random.randrange(2**32)))
     print(f"KILL_SEED={seed}")  # shown if it fails
-    assert len(list(random_kills(trials, count, seed))) == count
+    with Trials(tmp_path, LARGE_SIZE) as trials:
+        assert len(list(random_kills(trials, count, seed))) == count

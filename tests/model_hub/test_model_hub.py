@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 
@@ -330,3 +330,36 @@ def test_the_command_serves_and_logs(hub_root: Path, tmp_path: Path) -> None:
             assert json.loads(answer.read()) == {"faults": []}
         process.terminate()
     assert json.loads(log.read_text())["path"] == "/__hub__/faults"
+
+
+def test_a_file_vanishes_that_is_listed(hub: Hub) -> None:
+    hub.faults.add("vanish", "nested/config.json")
+    path = "/store/owner/name/v1.0.0/"
+    listed = [item["path"] for item in get_json(hub, f"{path}manifest.json")["files"]]
+    assert "nested/config.json" in listed
+    assert get(hub, f"{path}nested/config.json")[0] == 404
+    assert get(hub, f"{path}nested/config.json")[0] == 200
+
+
+def test_a_redirect_leads_nowhere(hub: Hub) -> None:
+    hub.faults.add("lost_redirect", "model.safetensors")
+    path = "/owner/name/resolve/main/model.safetensors"
+    with pytest.raises(URLError):
+        get(hub, path)
+    assert get(hub, path)[0] == 200
+
+
+def test_a_token_expires_after_some_requests(hub: Hub) -> None:
+    hub.token_requests = 1
+    path = "/store/owner/private-name/v1.0.0/nested/config.json"
+    token = {"Authorization": f"Bearer {hub.token}"}
+    assert [get(hub, path, **token)[0] for _ in range(3)] == [200, 401, 401]
+    hub.token_requests = None
+    assert get(hub, path, **token)[0] == 200
+
+
+def test_a_slow_body_takes_its_time_and_is_whole(hub: Hub) -> None:
+    hub.bytes_per_second = len(WEIGHTS) * 2
+    begun = time.monotonic()
+    assert get(hub, "/store/owner/name/v1.0.0/model.safetensors")[2] == WEIGHTS
+    assert time.monotonic() - begun > 0.4

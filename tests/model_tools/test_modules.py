@@ -5,50 +5,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from ad_hoc import Call
 from hub import Hub
 
-Call = Callable[..., dict[str, Any]]
 _KEY = (
     "openssl ecparam -genkey -name prime256v1 -noout -out {0}.pem && openssl ec -in {0}.pem -pubout"
 )
-
-
-@pytest.fixture
-def call(tmp_path: Path) -> Call:
-    """A function that runs one module on localhost and returns its result with ``failed``."""
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": os.environ["PYTHONPATH"],
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-        "ANSIBLE_NOCOLOR": "true",
-    }
-    ansible = str(Path(sys.executable).with_name("ansible"))
-
-    def run(module: str, *flags: str, **options: Any) -> dict[str, Any]:
-        asked = ["-m", f"modelops.serving.{module}", "-a", json.dumps(options)]
-        interpreter = ["-e", f"ansible_python_interpreter={sys.executable}"]
-        done = subprocess.run(
-            [ansible, "localhost", *asked, *interpreter, *flags],
-            check=False,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert " => {" in done.stdout, done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(done.stdout.partition(" => ")[2])
-        return {**result, "failed": done.returncode != 0}
-
-    return run
 
 
 @pytest.fixture

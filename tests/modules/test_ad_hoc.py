@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ad_hoc import Call
 from hub import Hub
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,7 +24,6 @@ CONFIG = {
     "vocab_size": 100,
     "max_position_embeddings": 128,
 }
-Call = Callable[..., dict[str, Any]]
 
 
 def safetensors(items: int) -> bytes:
@@ -35,39 +31,6 @@ def safetensors(items: int) -> bytes:
     offsets = [0, 4 * items]
     header = json.dumps({"w": {"dtype": "F32", "shape": [items], "data_offsets": offsets}}).encode()
     return struct.pack("<Q", len(header)) + header + bytes(4 * items)
-
-
-@pytest.fixture
-def call(tmp_path: Path) -> Call:
-    """A function that runs one module on localhost and returns its result with ``failed``."""
-    folder = tmp_path / "collections" / "ansible_collections" / "modelops"
-    folder.mkdir(parents=True)
-    (folder / "serving").symlink_to(PROJECT)
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections"),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-        "ANSIBLE_NOCOLOR": "true",
-    }
-    ansible = str(Path(sys.executable).with_name("ansible"))
-
-    def run(module: str, *flags: str, **options: Any) -> dict[str, Any]:
-        asked = ["-m", f"modelops.serving.{module}", "-a", json.dumps(options)]
-        interpreter = ["-e", f"ansible_python_interpreter={sys.executable}"]
-        done = subprocess.run(
-            [ansible, "localhost", *asked, *interpreter, *flags],
-            check=False,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert " => {" in done.stdout, done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(done.stdout.partition(" => ")[2])
-        return {**result, "failed": done.returncode != 0}
-
-    return run
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,14 @@ def project(tmp_path: Path, slow_hub: Hub) -> Iterator[Path]:
     (folder / "play.yml").write_text(json.dumps(play))
     yield folder
     # What a play left on its host: files of jobs and progress, or running processes.
-    assert list((folder / "home").glob(".ansible_async/*")) == []
+    assert list((folder / "home").glob("jobs/*")) == []
     assert job_processes(folder) == []
 
 
 def environment(project: Path, **more: str) -> dict[str, str]:
     home = project / "home"
-    own = {"HOME": str(home), "ANSIBLE_REMOTE_TMP": str(home / "tmp"), "ANSIBLE_FORKS": "2"}
-    return {**os.environ, **own, "ANSIBLE_NOCOLOR": "true", **more}
+    own = {"ANSIBLE_REMOTE_TMP": str(home / "tmp"), "ANSIBLE_ASYNC_DIR": str(home / "jobs")}
+    return {**os.environ, **own, "ANSIBLE_FORKS": "2", "ANSIBLE_NOCOLOR": "true", **more}
 
 
 @pytest.fixture
@@ -104,14 +105,29 @@ def job_processes(project: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            line = (entry / "cmdline").read_bytes()
+            words = (entry / "cmdline").read_text().split("\0")
         except OSError:
             continue
-        # The watcher of Ansible's async wrapper stays for up to five seconds after its module.
-        wrapper = b"async_wrapper" in line
-        if f"{project}/home/tmp/".encode() in line and not wrapper:
+        module = words[1] if len(words) > 1 else ""
+        if module.startswith(f"{project}/home/tmp/") and "AnsiballZ_model_snapshot" in module:
             found.append(int(entry.name))
     return found
+
+
+@contextmanager
+def playing(project: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the play for the host one, up to its first line of progress; then to its end."""
+    with subprocess.Popen(
+        command(project, "--limit", "one"),
+        env=environment(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        next(line for line in running.stderr if LINE.match(line))
+        yield running
+        running.communicate(timeout=60)
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
@@ -139,19 +155,9 @@ def test_two_hosts_show_how_far_they_are(play: Play, pipelining: str) -> None:
 
 
 def test_lines_come_while_the_module_runs(project: Path) -> None:
-    with subprocess.Popen(
-        command(project, "--limit", "one"),
-        env=environment(project),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        assert running.stderr is not None
-        first = next(line for line in running.stderr if LINE.match(line))
+    with playing(project) as running:
         still = job_processes(project)
-        running.communicate(timeout=60)
-    assert still, f"the module had ended before the line came: {first}"
-    assert running.returncode == 0
+    assert still and running.returncode == 0
 
 
 def test_the_result_is_the_one_of_an_ordinary_call(play: Play, tmp_path: Path) -> None:
@@ -195,14 +201,8 @@ def test_a_wrong_option_is_refused(play: Play) -> None:
 
 @pytest.mark.parametrize("wrapper", [False, True], ids=["module", "module-and-wrapper"])
 def test_a_killed_module_does_not_hang(project: Path, wrapper: bool) -> None:
-    with subprocess.Popen(
-        command(project, "--limit", "one"),
-        env=environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as running:
-        module = wait_for(lambda: job_processes(project), "module")[0]
+    with playing(project) as running:
+        module = job_processes(project)[0]
         if wrapper:
             os.killpg(os.getpgid(module), signal.SIGKILL)
         else:
@@ -214,17 +214,11 @@ def test_a_killed_module_does_not_hang(project: Path, wrapper: bool) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_play_ends_its_module(project: Path, number: signal.Signals) -> None:
-    with subprocess.Popen(
-        command(project, "--limit", "one"),
-        env=environment(project),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
-        wait_for(lambda: job_processes(project), "module")
+    with playing(project) as running:
         running.send_signal(number)
     assert running.returncode != 0
     wait_for(lambda: not job_processes(project), "end of the module")
-    wait_for(lambda: not list((project / "home").glob(".ansible_async/*")), "removal of its files")
+    wait_for(lambda: not list((project / "home").glob("jobs/*")), "removal of its files")
 
 
 def test_an_asynchronous_task_stays_one(play: Play, project: Path) -> None:

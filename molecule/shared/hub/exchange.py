@@ -20,6 +20,7 @@ from .repository import Entry, Repository
 if TYPE_CHECKING:
     from .server import Hub
 
+CLOSED_PORT = 9  # "discard": a service that no machine offers today
 SLOW_SECONDS = 0.05  # between two pieces of a slow body
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -39,6 +40,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.query = dict(parse_qsl(address.query, keep_blank_values=True))
         self.parts = [unquote(part) for part in address.path.strip("/").split("/")]
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._authorised: bool | None = None
         self.host = (self.headers.get("Host") or "").rsplit(":", 1)[0]
         if self.host == self.hub.cdn_host:
             routes = [store.answer_cdn]
@@ -68,9 +70,12 @@ class Exchange(BaseHTTPRequestHandler):
 
     @property
     def is_authorised(self) -> bool:
-        """Whether the right token came, as a bearer or as ModelScope's cookie."""
-        bearer = self.headers.get("Authorization") == f"Bearer {self.hub.token}"
-        return bearer or f"m_session_id={self.hub.token}" in (self.headers.get("Cookie") or "")
+        """Whether the right token came, as a bearer or as ModelScope's cookie, and still holds."""
+        if self._authorised is None:
+            bearer = self.headers.get("Authorization") == f"Bearer {self.hub.token}"
+            cookie = f"m_session_id={self.hub.token}" in (self.headers.get("Cookie") or "")
+            self._authorised = (bearer or cookie) and self.hub.use_token()
+        return self._authorised
 
     # -- answers ----------------------------------------------------------------------------------
 
@@ -90,7 +95,10 @@ class Exchange(BaseHTTPRequestHandler):
     ) -> bool:
         """Redirect to the CDN's host name, with a signature in place of a token."""
         path = f"/cdn/{repository.id}/{repository.commit}/{quote(entry.path)}"
-        location = f"{self.hub.cdn_url}{path}?auth_key={self.signature(path)}"
+        host = self.hub.cdn_url
+        if self.hub.faults.take("lost_redirect", entry.path):
+            host = f"http://{self.hub.cdn_host}:{CLOSED_PORT}"
+        location = f"{host}{path}?auth_key={self.signature(path)}"
         self._record(302)
         self._send_head(302, {**(headers or {}), "Location": location}, 0)
         return True
@@ -103,8 +111,8 @@ class Exchange(BaseHTTPRequestHandler):
         """Answer with a file's bytes, or the asked range of them, and the armed faults."""
         faults, path = self.hub.faults, entry.path
         if self.command == "GET":
-            for status in (403, 500):
-                if faults.take(f"status_{status}", path):
+            for kind, status in (("status_403", 403), ("status_500", 500), ("vanish", 404)):
+                if faults.take(kind, path):
                     return self.send_json({"error": "a fault of the test hub"}, status)
         start, stop = self._asked_range(entry, headers.get("ETag", ""))
         if start is None:

@@ -14,6 +14,8 @@ KINDS = {
     "no_range": "a Range request is answered with 200 and the whole file",
     "status_403": "the file, or the listing, is answered with 403",
     "status_500": "the file, or the listing, is answered with 500",
+    "vanish": "the file is answered with 404 although the listing has it",
+    "lost_redirect": "a large file is sent on to a port where nobody listens",
     "stall": "half of the body comes, then nothing until the hub's stall time is over",
 }
 LISTING = "@listing"  # the path that stands for the list of files itself

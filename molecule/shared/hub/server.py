@@ -24,6 +24,7 @@ class Hub:
     ``bind``; they must differ, since clients treat a redirect to another host in another way.
     Port 0 takes a free one. ``stall_seconds`` is how long a stalled body stays silent;
     ``bytes_per_second`` is the speed of one body, 0 for as fast as it goes.
+    ``token_requests`` is how many more requests the token opens, None for any number.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Hub:
         self.faults = Faults()
         self.journal = Journal(Path(log) if log else None)
         self.token = token
+        self._token_lock = threading.Lock()
+        self.token_requests: int | None = None
         self.cdn_host = cdn_host
         self.stall_seconds = stall_seconds
         self.bytes_per_second = bytes_per_second
@@ -55,6 +58,14 @@ class Hub:
         self.port = int(self._server.server_address[1])
         self.url = f"http://{host}:{self.port}"
         self.cdn_url = f"http://{cdn_host}:{self.port}"
+
+    def use_token(self) -> bool:
+        """Count one request with the token; False once ``token_requests`` of them were made."""
+        with self._token_lock:
+            if self.token_requests is None:
+                return True
+            self.token_requests -= 1
+            return self.token_requests >= 0
 
     def start(self) -> Hub:
         """Serve in a thread."""

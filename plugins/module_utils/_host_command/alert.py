@@ -13,7 +13,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from .._errors import ModelError
 from .._retry import Backoff, TransientError
@@ -52,7 +52,7 @@ def _post(webhook: str, body: bytes) -> None:
     headers = {"Content-Type": "application/json", "User-Agent": "modelops.serving"}
     request = Request(webhook, data=body, headers=headers, method="POST")
     try:
-        with urlopen(request, timeout=TIMEOUT_SECONDS):
+        with build_opener().open(request, timeout=TIMEOUT_SECONDS):
             pass
     except HTTPError as failure:
         failure.close()

@@ -20,13 +20,15 @@ _WORDS = {
 
 def say(text: str) -> None:
     """Print a line of information."""
-    print(text, flush=True)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def error(text: str) -> None:
     """Print a line to standard error; the journal gets its priority (sd-daemon(3))."""
     prefix = "<3>" if "JOURNAL_STREAM" in os.environ else ""
-    print(prefix + text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{prefix}{text}\n")
+    sys.stderr.flush()
 
 
 def report(folder: str, difference: Difference, unsealed: list[str]) -> None:

@@ -149,7 +149,7 @@ def main() -> None:
             f"admits: {error}. Report it; the model's card or lock holds what was not foreseen."
         )
         answer = {"error": message, "code": "tools_failed"}
-    print(json.dumps(answer))
+    sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def main() -> None:
         answer = {"error": message, "code": "tools_missing"}
     except Refused as error:
         answer = {"error": str(error), "code": error.code}
-    print(json.dumps(answer))
+    sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -91,13 +91,15 @@ def main() -> None:
             f"The interpreter {sys.executable} has no picklescan ({error}). Run the role "
             "python_env with its entry point tools, or give tools_python."
         )
-        print(json.dumps({"error": message, "code": "tools_missing"}))
+        sys.stdout.write(json.dumps({"error": message, "code": "tools_missing"}))
         return
     files = [
         {"path": path, **scan(scanner, os.path.join(request["folder"], path))}
         for path in request["files"]
     ]
-    print(json.dumps({"scanner": {"name": "picklescan", "version": version}, "files": files}))
+    sys.stdout.write(
+        json.dumps({"scanner": {"name": "picklescan", "version": version}, "files": files})
+    )
 
 
 if __name__ == "__main__":

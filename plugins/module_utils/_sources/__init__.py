@@ -25,4 +25,4 @@ SOURCES: dict[str, type[Source]] = {
 
 def source_name(source: Source) -> str:
     """Return the name that users give to the kind of ``source``."""
-    return next(name for name, kind in SOURCES.items() if type(source) is kind)
+    return next(name for name, kind in SOURCES.items() if isinstance(source, kind))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import IO, Any, cast
+from typing import Any, cast
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from .._archive import Archive
@@ -78,7 +78,7 @@ class PackageSource(TreeSource):
             return
         if needed < file.size / 2:
             name = plain_url(wheel.url)
-            self._use(self.backoff().call(lambda: Archive(name, cast("IO[bytes]", file))), False)
+            self._use(self.backoff().call(lambda: Archive(name, cast(Any, file))), False)
             self.local = False
 
     def _count(self, size: int, host: str) -> None:

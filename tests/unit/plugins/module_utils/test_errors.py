@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ansible_collections.modelops.serving.plugins.module_utils import _errors
 
-FOLDER = Path(_errors.__file__).parent
+FOLDER = Path(_errors.__file__).parents[1]
 
 
 def test_all_codes_in_use_are_listed():
@@ -26,4 +26,4 @@ def test_all_codes_in_use_are_listed():
                     assert code.value in _errors.CODES, f"{path.name}: {code.value}"
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts.add(node.value)
-    assert set(_errors.CODES) - texts <= {"insufficient_memory"}, "a code that nothing uses"
+    assert not set(_errors.CODES) - texts, "a code that nothing uses"

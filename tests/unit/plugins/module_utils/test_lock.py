@@ -127,9 +127,9 @@ def test_another_commit_is_a_move_even_if_the_files_are_the_same(model):
 
 def test_files_that_come_or_go_at_the_source_are_a_move(model):
     more = {**model, "vocab.txt": b"a"}
-    old, new = lock_of(model, selection=ALL), lock_of(more, selection=ALL)
-    assert moved(old, new)["added"] == ["vocab.txt"]
-    assert moved(new, old)["removed"] == ["vocab.txt"]
+    short, long = lock_of(model, selection=ALL), lock_of(more, selection=ALL)
+    assert moved(short, long)["added"] == ["vocab.txt"]
+    assert moved(long, short)["removed"] == ["vocab.txt"]
 
 
 def test_another_choice_of_files_is_no_move(model):

@@ -74,38 +74,32 @@ def _run(store, endpoint, results):
     results.put((outcome.changed, outcome.fetched_bytes))
 
 
-def test_concurrent_runs_wait_for_each_other(hub, place, model):
-    """Of four runs at once one fetches and the others find the snapshot."""
+def run_at_once(hub, place, count):
+    """Return what each of ``count`` processes did that fetch the same snapshot, sorted."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    runs = [
-        context.Process(target=_run, args=(place.store, hub.url, results)) for _each in range(4)
-    ]
+    target, arguments = _run, (place.store, hub.url, results)
+    runs = [context.Process(target=target, args=arguments) for _each in range(count)]
     for run in runs:
         run.start()
-    outcomes = sorted(results.get(timeout=60) for _each in runs)
+    outcomes = sorted(results.get(timeout=120) for _each in runs)
     for run in runs:
         run.join()
+    return outcomes
+
+
+def test_concurrent_runs_wait_for_each_other(hub, place, model):
+    """Of four runs at once one fetches and the others find the snapshot."""
     size = sum(len(data) for data in model.values())
-    assert outcomes == [(False, 0)] * 3 + [(True, size)]
+    assert run_at_once(hub, place, 4) == [(False, 0)] * 3 + [(True, size)]
     assert not os.path.lexists(place.path + ".lock")
 
 
 def test_a_slow_hub_makes_the_other_run_wait_and_not_fetch(hub, place, model):
     """The hub stalls in the weights, so that the second process comes while the first fetches."""
     hub.faults.add("stall", WEIGHTS)
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    runs = [
-        context.Process(target=_run, args=(place.store, hub.url, results)) for _each in range(2)
-    ]
-    for run in runs:
-        run.start()
-    outcomes = sorted(results.get(timeout=120) for _each in runs)
-    for run in runs:
-        run.join()
     size = sum(len(data) for data in model.values())
-    assert outcomes == [(False, 0), (True, size)]
+    assert run_at_once(hub, place, 2) == [(False, 0), (True, size)]
     listings = [r for r in hub.journal.records() if "/repo/files" in r["path"]]
     weights_asked = [r for r in hub.journal.records() if r["path"].startswith("/cdn/")]
     assert (len(listings), len(weights_asked)) == (1, 2)  # the stalled answer and the rest of it
