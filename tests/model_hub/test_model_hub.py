@@ -353,7 +353,7 @@ def test_a_token_expires_after_some_requests(hub: Hub) -> None:
     hub.token_requests = 1
     path = "/store/owner/private-name/v1.0.0/nested/config.json"
     token = {"Authorization": f"Bearer {hub.token}"}
-    assert [get(hub, path, **token)[0] for _ in range(3)] == [200, 401, 401]
+    assert [get(hub, path, **token)[0] for _each in range(3)] == [200, 401, 401]
     hub.token_requests = None
     assert get(hub, path, **token)[0] == 200
 

@@ -125,7 +125,7 @@ def playing(project: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as running:
         assert running.stderr is not None
-        next(line for line in running.stderr if LINE.match(line))
+        assert any(LINE.match(line) for line in running.stderr), "no line of progress"
         yield running
         running.communicate(timeout=60)
 
