@@ -67,7 +67,10 @@ def install(*packages: str) -> None:
     with step(f"Install {missing} with apt"):
         run(["apt-get", "-qq", "update"], log="apt-update", env=quiet)
         available = [name for name in packages if _packaged(name)]
-        command = ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *available]
+        # Another part of the run may be installing something at this moment.
+        patient = ["-o", "DPkg::Lock::Timeout=300"]
+        command = ["apt-get", "-qq", "-y", *patient, "install", "--no-install-recommends"]
+        command += available
         run(command, log="apt-install", env=quiet)
 
 
