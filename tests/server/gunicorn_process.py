@@ -46,8 +46,8 @@ class Gunicorn:
         self.home.mkdir()
         self.log = folder / "log"
         (folder / "settings.json").write_text(json.dumps(content))
-        keys = {"keys": [{"name": "demo", "sha256": key_hash(KEY)}]}
-        (folder / "api_keys.json").write_text(json.dumps(keys))
+        keys = {"api_keys": [{"name": "demo", "sha256": key_hash(KEY)}]}
+        (folder / "secrets.json").write_text(json.dumps(keys))
         environment = {
             **os.environ,
             "HOME": str(self.home),

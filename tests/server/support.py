@@ -11,8 +11,9 @@ from typing import Any
 
 from fakes import FakeEngine
 from model_server.app import create_app
+from model_server.credentials import ApiKey, Credentials, LoadedSettings
 from model_server.runtime import Runtime
-from model_server.settings import ApiKey, LoadedSettings, Settings
+from model_server.settings import Settings
 
 KEY = "test-key"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
@@ -57,9 +58,10 @@ class Service:
         self.settings = Settings.model_validate_json(
             json.dumps(settings_content(snapshot, **sections))
         )
-        self.runtime = Runtime(self.settings, create_engine=lambda name: engine)
-        keys = (ApiKey(name="demo", sha256=key_hash(KEY)),)
-        self.app = create_app(LoadedSettings(settings=self.settings, api_keys=keys), self.runtime)
+        self.runtime = Runtime(self.settings, create_engine=lambda name, purpose: engine)
+        credentials = Credentials(api_keys=[ApiKey(name="demo", sha256=key_hash(KEY))])
+        loaded = LoadedSettings(settings=self.settings, credentials=credentials)
+        self.app = create_app(loaded, self.runtime)
         self.client = self.app.test_client()
 
     def load(self) -> Service:

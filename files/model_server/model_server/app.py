@@ -9,9 +9,9 @@ from apiflask import APIFlask
 from . import __version__
 from .api import _docs, _envelope, openai, operations, predict
 from .api._json import StrictJSONProvider
+from .credentials import LoadedSettings
 from .runtime import Runtime
 from .security.authentication import Authenticator
-from .settings import LoadedSettings
 
 EXTENSION = "model_server"
 
@@ -36,11 +36,13 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
         VALIDATION_ERROR_SCHEMA=_docs.error_schema(),
         VALIDATION_ERROR_STATUS_CODE=422,
     )
-    runtime = runtime or Runtime(settings)
+    runtime = runtime or Runtime(settings, credential=loaded.credentials.upstream_token)
     app.extensions[EXTENSION] = runtime
-    _envelope.install(app, runtime)
+    _envelope.install(app, (_envelope.count(runtime.metrics), _envelope.log))
 
-    authenticator = Authenticator(loaded.api_keys) if settings.authentication.required else None
+    authenticator = (
+        Authenticator(loaded.credentials.api_keys) if settings.authentication.required else None
+    )
     if authenticator is not None:
         app.security_schemes = _docs.SECURITY_SCHEMES
     for surface in (openai, predict):

@@ -165,8 +165,11 @@ class Batcher(Generic[ItemT, RowT]):
         """Start the thread; after the fork, never before."""
         self._thread.start()
 
-    def submit(self, items: Sequence[ItemT], deadline: float) -> Job[RowT]:
-        """Admit a request whole, or raise TooLarge, Overloaded, Draining or NotReady."""
+    def submit(self, items: Sequence[ItemT], deadline: float, *, urgent: bool = False) -> Job[RowT]:
+        """Admit a request whole, or raise TooLarge, Overloaded, Draining or NotReady.
+
+        An urgent one (the canary) goes before all that wait, and a full queue admits it.
+        """
         tokens = sum(item.tokens for item in items)
         if tokens > self._max_queue_tokens:
             raise TooLarge(
@@ -181,12 +184,16 @@ class Batcher(Generic[ItemT, RowT]):
                 raise Draining("The server is stopping; send the request again.", retry_after=1)
             if self._queued_tokens + tokens > self._max_queue_tokens:
                 self._purge()
-            if self._queued_tokens + tokens > self._max_queue_tokens:
+            if self._queued_tokens + tokens > self._max_queue_tokens and not urgent:
                 raise Overloaded(
                     "Too much work is waiting; send the request again later.",
                     retry_after=self._retry_after(),
                 )
-            self._queue.extend(Entry(job, index, item) for index, item in enumerate(items))
+            entries = [Entry(job, index, item) for index, item in enumerate(items)]
+            if urgent:
+                self._queue.extendleft(reversed(entries))
+            else:
+                self._queue.extend(entries)
             self._queued_tokens += tokens
             self._condition.notify()
         return job

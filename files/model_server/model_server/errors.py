@@ -58,6 +58,30 @@ class Unauthenticated(ServiceError):
     status, type, code = 401, "authentication_error", "invalid_api_key"
 
 
+class InvalidCredentials(ServiceError):
+    """The user name or the password is wrong."""
+
+    status, type, code = 401, "authentication_error", "invalid_credentials"
+
+
+class TokenExpired(ServiceError):
+    """The token or key was valid once; get a new one."""
+
+    status, type, code = 401, "authentication_error", "expired"
+
+
+class AddressNotAllowed(ServiceError):
+    """This address may not use the service."""
+
+    status, type, code = 403, "permission_error", "address_not_allowed"
+
+
+class InsufficientScope(ServiceError):
+    """The key or user may not use this path."""
+
+    status, type, code = 403, "permission_error", "insufficient_scope"
+
+
 class RouteNotFound(ServiceError):
     """No such path."""
 
@@ -74,6 +98,12 @@ class TaskNotOffered(ServiceError):
     """The model cannot do what was asked."""
 
     status, type, code = 404, "not_found_error", "task_not_offered"
+
+
+class ConversationNotFound(ServiceError):
+    """The caller has no such conversation."""
+
+    status, type, code = 404, "not_found_error", "conversation_not_found"
 
 
 class MethodNotAllowed(ServiceError):
@@ -94,6 +124,30 @@ class UnsupportedMediaType(ServiceError):
     status, type, code = 415, "invalid_request_error", "unsupported_media_type"
 
 
+class ContextTooLong(ServiceError):
+    """The conversation and its answer exceed the model's context."""
+
+    status, type, code = 422, "invalid_request_error", "context_length_exceeded"
+
+
+class ForbiddenInstruction(ServiceError):
+    """The operator does not allow this text or setting."""
+
+    status, type, code = 422, "invalid_request_error", "forbidden_instruction"
+
+
+class RateLimited(ServiceError):
+    """The client has used up its allowance of requests, tokens or concurrency."""
+
+    status, type, code, retryable = 429, "rate_limit_error", "rate_limited", True
+
+
+class LockedOut(ServiceError):
+    """Too many failed logins; wait."""
+
+    status, type, code = 429, "rate_limit_error", "locked_out"
+
+
 class InferenceFailed(ServiceError):
     """The engine could not compute this input."""
 
@@ -106,8 +160,14 @@ class InternalError(ServiceError):
     status, type, code = 500, "server_error", "internal"
 
 
+class UpstreamFailed(ServiceError):
+    """The server behind this one failed, or does not answer."""
+
+    status, type, code, retryable = 502, "server_error", "upstream_failed", True
+
+
 class Overloaded(ServiceError):
-    """The queue is full."""
+    """The queue is full, or all places are taken."""
 
     status, type, code, retryable = 503, "overloaded_error", "overloaded", True
 
@@ -133,15 +193,25 @@ class DeadlineExceeded(ServiceError):
 TABLE: tuple[type[ServiceError], ...] = (
     MalformedRequest,
     Unauthenticated,
+    InvalidCredentials,
+    TokenExpired,
+    AddressNotAllowed,
+    InsufficientScope,
     RouteNotFound,
     ModelNotFound,
     TaskNotOffered,
+    ConversationNotFound,
     MethodNotAllowed,
     TooLarge,
     UnsupportedMediaType,
     InvalidRequest,
+    ContextTooLong,
+    ForbiddenInstruction,
+    RateLimited,
+    LockedOut,
     InferenceFailed,
     InternalError,
+    UpstreamFailed,
     Overloaded,
     NotReady,
     Draining,

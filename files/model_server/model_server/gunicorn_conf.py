@@ -15,7 +15,7 @@ from gunicorn.glogging import Logger
 
 from . import logs
 from .app import EXTENSION
-from .settings import from_environment
+from .credentials import from_environment
 
 _settings = from_environment().settings
 _limits = _settings.limits
@@ -39,7 +39,7 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types.
 
 worker_class = "gthread"
 workers = 1
-threads = _limits.concurrent_requests + _OPERATIONS_THREADS
+threads = _limits.concurrent_requests + _limits.websockets + _OPERATIONS_THREADS
 # Longer than a proxy keeps an idle connection, so that the proxy is the one to close it.
 keepalive = 75
 # The worker's main thread must answer its arbiter; requests have their own deadline.

@@ -72,6 +72,21 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self._first_token = Histogram(
+            "model_server_first_token_seconds",
+            "Time from the start of a generation to its first text.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._generation = Histogram(
+            "model_server_generation_seconds",
+            "Time to generate one answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._generated = Counter(
+            "model_server_generated_tokens", "Tokens generated.", registry=registry
+        )
         self._model = Info("model_server_model", "What is served.", registry=registry)
         self._ready = Gauge(
             "model_server_ready", "1 when loaded and the canary passed.", registry=registry
@@ -102,6 +117,13 @@ class Metrics:
     def dropped(self, reason: str, items: int) -> None:
         """Count inputs thrown away; reason is `cancelled` or `expired`."""
         self._dropped.labels(reason).inc(items)
+
+    def generated(self, tokens: int, first_seconds: float | None, seconds: float) -> None:
+        """Record one answer; `first_seconds` is None when no text came."""
+        self._generated.inc(tokens)
+        self._generation.observe(seconds)
+        if first_seconds is not None:
+            self._first_token.observe(first_seconds)
 
     def describe(self, labels: dict[str, str]) -> None:
         """Publish what is served."""

@@ -1,26 +1,26 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The running service: engine, task, batcher and readiness."""
+"""The running service: engine, task, lane, readiness and the canary that proves it."""
 
 from __future__ import annotations
 
 import enum
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
-from . import engines
-from .batching import Batcher, Job
-from .engines.base import Engine, EngineStartFailed, FloatArray, TextEncoder
-from .errors import DeadlineExceeded, Draining, NotReady, Overloaded, TooLarge
+from . import engines, watchdog
+from .engines.base import Engine, Purpose
+from .errors import Draining, NotReady, TaskNotOffered
+from .lanes.base import Lane, Timing
+from .lanes.batch import BatchLane
+from .lanes.generation import Generation, GenerationLane
 from .metrics import Metrics
 from .settings import Settings
-from .tasks import REGISTRY, EmbeddingTask
-from .tasks.embedding import EmbeddingItem, EmbeddingResult
+from .tasks import REGISTRY, ChatTask, Task
 
 _log = structlog.get_logger(__name__)
 
@@ -30,17 +30,9 @@ class State(enum.Enum):
 
     STARTING = "starting"
     READY = "ready"
+    UNHEALTHY = "unhealthy"
     FAILED = "failed"
     STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What one request cost, in seconds; `batch_items` is its largest batch."""
-
-    queue: float
-    inference: float
-    batch_items: int
 
 
 class Runtime:
@@ -54,8 +46,10 @@ class Runtime:
         self,
         settings: Settings,
         *,
-        create_engine: Callable[[str], Engine] = engines.create,
+        credential: str | None = None,
+        create_engine: Callable[[str, Purpose], Engine] = engines.create,
         clock: Callable[[], float] = time.monotonic,
+        notify: Callable[..., None] = watchdog.notify,
         on_failure: Callable[[], None] = lambda: None,
         on_death: Callable[[], None] = lambda: None,
     ) -> None:
@@ -64,115 +58,65 @@ class Runtime:
         self.on_failure = on_failure
         self.on_death = on_death
         self.loaded_at = 0
+        self._credential = credential
         self._create_engine = create_engine
         self._clock = clock
+        self._notify = notify
         self._state = State.STARTING
-        self._task: EmbeddingTask | None = None
-        self._batcher: Batcher[EmbeddingItem, FloatArray] | None = None
-        self._slots = threading.BoundedSemaphore(settings.limits.concurrent_requests)
-        self.metrics.watch(lambda: self.ready, self._queued_tokens)
+        self._engine: Engine | None = None
+        self._task: Task | None = None
+        self._lane: Lane | None = None
+        self._stopped = threading.Event()
+        self.metrics.watch(
+            lambda: self.ready, lambda: self._lane.queued_tokens if self._lane else 0
+        )
 
     @property
     def ready(self) -> bool:
-        """Loaded, the canary passed, and the batcher lives."""
-        return self._state is State.READY and self._batcher is not None and self._batcher.alive
+        """Loaded, the last canary passed, and the lane lives."""
+        return self._state is State.READY and self._lane is not None and self._lane.alive
 
     @property
-    def task(self) -> EmbeddingTask:
-        """The task of the loaded model; raises NotReady or Draining."""
+    def task(self) -> Any:
+        """The task of the loaded model; raises NotReady before that."""
         self.require_ready()
-        assert self._task is not None
         return self._task
 
     def start(self) -> None:
         """Load in a thread of its own; called after the fork."""
-        threading.Thread(target=self._load_or_fail, name="loader", daemon=True).start()
+        threading.Thread(target=self._live, name="runtime", daemon=True).start()
 
     def load(self) -> None:
         """Load, warm up, pass the canary, and be ready; raise EngineError."""
         settings = self.settings
         started = self._clock()
-        engine = self._create_engine(settings.engine.name)
-        engine.load(settings.model.path, settings.engine)
-        if not isinstance(engine, TextEncoder):
-            raise EngineStartFailed(f"engine {settings.engine.name} cannot encode text")
-        task = REGISTRY[settings.service.task](
-            engine, settings.model.path, settings.engine.max_tokens
-        )
-        task.warm_up(settings.batching.max_batch_tokens)
-        batcher: Batcher[EmbeddingItem, FloatArray] = Batcher(
-            task.compute,
-            max_batch_tokens=settings.batching.max_batch_tokens,
-            max_queue_tokens=settings.batching.max_queue_tokens,
-            clock=self._clock,
-            observer=self.metrics,
-            on_death=self._batcher_died,
-        )
-        batcher.start()
-        self._task, self._batcher = task, batcher
-        task.verify(self._compute(task, batcher, task.canary)[0])
+        task_class = REGISTRY[settings.service.task]
+        engine = self._create_engine(settings.engine.name, task_class.purpose)
+        self._engine = engine
+        engine.credential = self._credential
+        engine.load(settings.model.path, settings.engine, task_class.purpose)
+        self._task = task = task_class.create(engine, settings)
+        self._lane = lane = self._make_lane(task)
+        lane.start()
+        lane.try_canary(settings.observability.watchdog_seconds)
         self._describe(engine)
         self.loaded_at = int(time.time())
         self._state = State.READY
         _log.info("model_ready", seconds=round(self._clock() - started, 3))
 
-    def run(self, texts: Sequence[str]) -> tuple[EmbeddingResult, Timing]:
-        """Answer one request within its time, or raise a ServiceError."""
-        limits = self.settings.limits
-        if len(texts) > limits.inputs_per_request:
-            raise TooLarge(
-                f"{len(texts)} inputs were sent; one request may have {limits.inputs_per_request}.",
-                param="input",
-            )
-        task = self.task
-        assert self._batcher is not None
-        if not self._slots.acquire(blocking=False):
-            raise Overloaded(
-                "Too many requests are in work; send the request again later.", retry_after=1
-            )
-        try:
-            return self._compute(task, self._batcher, texts)
-        finally:
-            self._slots.release()
+    def run(self, request: Any, inputs: int) -> tuple[Any, Timing]:
+        """Answer one request of a batch task within its time, or raise a ServiceError."""
+        self.require_ready()
+        if not isinstance(self._lane, BatchLane):
+            raise self._not_offered("it only chats")
+        return self._lane.run(request, inputs)
 
-    def stop(self, timeout: float) -> None:
-        """Finish admitted work within `timeout` seconds and refuse the rest."""
-        self._state = State.STOPPED
-        if self._batcher is not None:
-            self._batcher.stop(timeout)
-
-    def _compute(
-        self,
-        task: EmbeddingTask,
-        batcher: Batcher[EmbeddingItem, FloatArray],
-        texts: Sequence[str],
-    ) -> tuple[EmbeddingResult, Timing]:
-        deadline = self._clock() + self.settings.limits.request_timeout_seconds
-        items = task.prepare(texts)
-        job: Job[FloatArray] = batcher.submit(items, deadline)
-        try:
-            rows = job.future.result(timeout=max(0.0, deadline - self._clock()))
-        except (TimeoutError, CancelledError) as error:
-            job.future.cancel()
-            raise DeadlineExceeded(
-                f"No answer within {self.settings.limits.request_timeout_seconds} s; "
-                "send fewer or shorter inputs."
-            ) from error
-        result = task.finish(items, rows)
-        self.metrics.truncated(result.truncated)
-        return result, Timing(job.queue_seconds or 0.0, job.inference_seconds, job.batch_items)
-
-    def _batcher_died(self) -> None:
-        # Looked up only now: the process sets it after this object is made.
-        self.on_death()
-
-    def _load_or_fail(self) -> None:
-        try:
-            self.load()
-        except Exception as error:
-            self._state = State.FAILED
-            _log.critical("model_failed", reason=str(error), exc_info=error)
-            self.on_failure()
+    def generate(self, request: Any) -> Generation:
+        """Begin one answer of a chat, or raise a ServiceError; the caller closes it."""
+        self.require_ready()
+        if not isinstance(self._lane, GenerationLane):
+            raise self._not_offered("it does not chat")
+        return self._lane.generate(request)
 
     def require_ready(self) -> None:
         """Raise NotReady or Draining unless requests can be computed."""
@@ -184,6 +128,59 @@ class Runtime:
                 retry_after=5,
                 details={"state": self._state.value},
             )
+
+    def stop(self, timeout: float) -> None:
+        """Finish admitted work within `timeout` seconds and refuse the rest."""
+        self._state = State.STOPPED
+        self._stopped.set()
+        if self._lane is not None:
+            self._lane.stop(timeout)
+        if self._engine is not None:
+            self._engine.close()
+
+    def _make_lane(self, task: Task) -> Lane:
+        if isinstance(task, ChatTask):
+            return GenerationLane(task, self.settings, clock=self._clock, metrics=self.metrics)
+        return BatchLane(
+            task,  # type: ignore[arg-type]  # every other task is a batch task
+            self.settings,
+            clock=self._clock,
+            metrics=self.metrics,
+            on_death=lambda: self.on_death(),
+        )
+
+    def _live(self) -> None:
+        """Load, then prove again and again that requests are answered."""
+        observability = self.settings.observability
+        try:
+            self.load()
+        except Exception as error:
+            self._state = State.FAILED
+            _log.critical("model_failed", reason=str(error), exc_info=error)
+            self.on_failure()
+            return
+        self._notify(watchdog.allow(observability.watchdog_seconds), watchdog.ALIVE)
+        while not self._stopped.wait(observability.canary_seconds):
+            self.check()
+
+    def check(self) -> None:
+        """Try the canary; feed the watchdog when it passes, be unhealthy when it fails."""
+        if self._lane is None or self._state not in (State.READY, State.UNHEALTHY):
+            return
+        try:
+            self._lane.try_canary(self.settings.observability.watchdog_seconds)
+        except Exception as error:
+            _log.error("canary_failed", reason=str(error))
+            before, after = State.READY, State.UNHEALTHY
+        else:
+            self._notify(watchdog.ALIVE)
+            before, after = State.UNHEALTHY, State.READY
+        if self._state is before:
+            self._state = after
+
+    def _not_offered(self, why: str) -> TaskNotOffered:
+        task = self.settings.service.task
+        return TaskNotOffered(f"This model offers {task}; {why}.", details={"offered": [task]})
 
     def _describe(self, engine: Engine) -> None:
         service, model, info = self.settings.service, self.settings.model, engine.info
@@ -202,6 +199,3 @@ class Runtime:
         }
         self.metrics.describe(labels)
         _log.info("model_loaded", **labels)
-
-    def _queued_tokens(self) -> int:
-        return self._batcher.queued_tokens if self._batcher is not None else 0

@@ -2,23 +2,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of one release: one JSON file, validated whole before anything starts.
 
-Secrets never stand in that file. The SHA-256 of each API key comes from `api_keys.json` in the
-credentials directory, which systemd fills by `LoadCredential=`.
+Secrets never stand in that file; see `credentials`.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
-import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-API_KEYS_FILE = "api_keys.json"
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SectionT = TypeVar("SectionT", bound="Section")
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+FilePath = Annotated[Path, Field(strict=False)]
+Scope = Literal["embeddings", "rerank", "predict", "chat", "models"]
+SCOPES: tuple[Scope, ...] = ("embeddings", "rerank", "predict", "chat", "models")
+
+
+def _network(value: str) -> str:
+    ipaddress.ip_network(value)
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+    return value
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_pattern)]
 
 
 class SettingsError(Exception):
@@ -35,7 +53,14 @@ class ServiceSettings(Section):
     """What the service is called."""
 
     name: Name = Field(description="Name of the service, as in its unit.")
-    task: Literal["embedding"] = Field(description="What the model is used for.")
+    task: Literal[
+        "embedding",
+        "rerank",
+        "classification",
+        "token_classification",
+        "question_answering",
+        "chat",
+    ] = Field(description="What the model is used for.")
     served_name: Name = Field(description="Model name that clients send in `model`.")
     release: Name = Field(description="Identifier of the release that this process serves.")
 
@@ -43,16 +68,18 @@ class ServiceSettings(Section):
 class ModelSettings(Section):
     """Which snapshot is served."""
 
-    path: Annotated[Path, Field(strict=False)] = Field(description="Folder of the snapshot.")
+    path: FilePath = Field(description="Folder of the snapshot.")
     source: Name = Field(description="Where the snapshot came from.")
     id: Name = Field(description="Identifier of the model at its source.")
     revision: Name = Field(description="Revision of the snapshot.")
 
 
 class EngineSettings(Section):
-    """How tensors are computed."""
+    """How the model is computed."""
 
-    name: Literal["transformers"] = Field(description="Engine that runs the model.")
+    name: Literal["transformers", "llama_cpp", "upstream"] = Field(
+        description="Engine that runs the model."
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Number format of the weights in memory."
     )
@@ -62,7 +89,19 @@ class EngineSettings(Section):
         ge=2,
         le=1_000_000,
         description="Tokens per input, special tokens included; longer inputs are truncated. "
-        "Null takes the limit that the snapshot states.",
+        "For chat the tokens of prompt and answer. Null takes the limit that the snapshot states.",
+    )
+    file: str | None = Field(
+        default=None, description="GGUF file of the snapshot; null takes the only one."
+    )
+    parallel: int = Field(
+        default=1, ge=1, le=64, description="Answers of a chat that are generated at once."
+    )
+    upstream_url: Annotated[str, Field(pattern=r"^https?://[^ ]+$")] | None = Field(
+        default=None, description="Address up to `/v1` of an OpenAI-compatible server."
+    )
+    upstream_model: Name | None = Field(
+        default=None, description="Name of the model there; null sends the served name."
     )
 
 
@@ -78,7 +117,7 @@ class BatchingSettings(Section):
 
 
 class LimitsSettings(Section):
-    """What one request may ask for."""
+    """What one request may ask for, and how many there may be."""
 
     body_bytes: int = Field(
         default=2 * 1024 * 1024, ge=1024, le=2**31, description="Size of a request body in bytes."
@@ -90,30 +129,78 @@ class LimitsSettings(Section):
     concurrent_requests: int = Field(
         default=56, ge=1, le=1000, description="Requests in work at once; more is refused."
     )
+    waiting_generations: int = Field(
+        default=16, ge=0, le=1000, description="Chat requests that may wait; more is refused."
+    )
+    websockets: int = Field(default=8, ge=0, le=500, description="Open WebSockets, at most.")
+    websocket_idle_seconds: int = Field(
+        default=300, ge=1, le=86_400, description="A WebSocket without a message is closed then."
+    )
 
 
-class ApiKey(Section):
-    """One client's key, known by its hash only."""
+class ChatSettings(Section):
+    """What the operator decides about a chat; no client can override it."""
 
-    name: Name = Field(description="Name of the key, as it stands in the log.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hex.")
+    system_prompt: Annotated[str, Field(min_length=1, max_length=65_536)] | None = Field(
+        default=None,
+        description="Instruction before every conversation; clients may then send none.",
+    )
+    max_tokens: int = Field(
+        default=1024, ge=1, le=1_000_000, description="Tokens of an answer, at most."
+    )
+    default_max_tokens: int = Field(
+        default=256, ge=1, le=1_000_000, description="Tokens of an answer unless the client says."
+    )
+    temperature: float = Field(
+        default=0.7, ge=0, le=2, description="Temperature unless the client says."
+    )
+    max_temperature: float = Field(default=2.0, ge=0, le=2, description="Temperature, at most.")
+    top_p: float = Field(default=0.9, gt=0, le=1, description="Nucleus unless the client says.")
+    stop: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        default=[], max_length=16, description="Texts that end every answer."
+    )
+    forbidden: list[Pattern] = Field(
+        default=[],
+        max_length=256,
+        description="Regular expressions; a message of a user that matches one is refused.",
+    )
 
-
-class ApiKeys(Section):
-    """Content of `api_keys.json`."""
-
-    keys: list[ApiKey] = Field(min_length=1, description="Keys that are accepted.")
+    @model_validator(mode="after")
+    def _defaults_fit(self) -> ChatSettings:
+        if self.default_max_tokens > self.max_tokens:
+            raise ValueError("chat.default_max_tokens must not exceed chat.max_tokens")
+        if self.temperature > self.max_temperature:
+            raise ValueError("chat.temperature must not exceed chat.max_temperature")
+        return self
 
 
 class AuthenticationSettings(Section):
     """Who may call the model."""
 
-    methods: list[Literal["api_key", "none"]] = Field(
-        default=["api_key"], description="Accepted methods; an empty list or `none` opens the API."
+    methods: list[Literal["api_key", "jwt", "none"]] = Field(
+        default=["api_key"],
+        description="Accepted methods; `none` opens the API to loopback addresses only.",
+    )
+    issuer: Name | None = Field(
+        default=None, description="`iss` of the tokens; null takes the service's name."
+    )
+    audience: Name | None = Field(
+        default=None, description="`aud` of the tokens; null takes the served name."
+    )
+    token_seconds: int = Field(
+        default=3600, ge=1, le=86_400, description="How long a token of `/login` is valid."
+    )
+    lockout_failures: int = Field(
+        default=5, ge=1, le=1000, description="Failed logins until a user is locked out."
+    )
+    lockout_seconds: int = Field(
+        default=900, ge=1, le=86_400, description="How long failures count and a lockout lasts."
     )
 
     @model_validator(mode="after")
     def _none_stands_alone(self) -> AuthenticationSettings:
+        if not self.methods:
+            raise ValueError("name a method; `none` opens the API to loopback addresses")
         if "none" in self.methods and len(self.methods) > 1:
             raise ValueError("`none` cannot be combined with another method")
         return self
@@ -121,7 +208,66 @@ class AuthenticationSettings(Section):
     @property
     def required(self) -> bool:
         """Whether a client must identify itself."""
-        return "api_key" in self.methods
+        return "none" not in self.methods
+
+
+class AccessSettings(Section):
+    """From where the model may be called."""
+
+    allow_from: list[Network] = Field(
+        default=[], description="Networks in CIDR form; an empty list admits every address."
+    )
+    operators_from: list[Network] = Field(
+        default=["127.0.0.0/8", "::1/128"],
+        description="Networks that see metrics, documents and the playground.",
+    )
+    trusted_proxies: int = Field(
+        default=1,
+        ge=0,
+        le=8,
+        description="Proxies before this process that set X-Forwarded-For; none is trusted beyond.",
+    )
+
+
+class RatesSettings(Section):
+    """What one client may use; a key may have limits of its own instead. 0 sets no limit."""
+
+    requests_per_minute: int = Field(
+        default=600, ge=0, le=10_000_000, description="Requests of one key or user."
+    )
+    tokens_per_minute: int = Field(
+        default=0, ge=0, le=1_000_000_000, description="Tokens of one key or user, both ways."
+    )
+    concurrency: int = Field(
+        default=0, ge=0, le=1000, description="Requests of one key or user at once."
+    )
+    address_requests_per_minute: int = Field(
+        default=6000, ge=0, le=10_000_000, description="Requests of one address."
+    )
+    storage: Annotated[str, Field(pattern=r"^(memory|rediss?|redis\+unix)://[^ ]*$")] = Field(
+        default="memory://",
+        description="Where usage is counted: `memory://`, or a Redis that several hosts share.",
+    )
+
+
+class AuditSettings(Section):
+    """The record of who did what."""
+
+    file: FilePath | None = Field(default=None, description="The log; null keeps none.")
+    input: Literal["none", "hash", "masked"] = Field(
+        default="hash",
+        description="What it keeps of an input beside its length: nothing, a keyed hash, or the "
+        "text with phone numbers, identity cards, e-mail addresses and keys masked.",
+    )
+
+
+class ConversationsSettings(Section):
+    """Whether conversations are kept."""
+
+    file: FilePath | None = Field(default=None, description="The database; null keeps nothing.")
+    retention_days: int = Field(
+        default=30, ge=1, le=3650, description="A conversation is deleted after that many days."
+    )
 
 
 class ObservabilitySettings(Section):
@@ -129,6 +275,19 @@ class ObservabilitySettings(Section):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe level that is logged."
+    )
+    canary_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        description="How often a fixed request is computed; readiness and systemd's watchdog "
+        "depend on it.",
+    )
+    watchdog_seconds: int = Field(
+        default=180,
+        ge=2,
+        le=7200,
+        description="Without a finished canary for that long, systemd restarts the process.",
     )
 
 
@@ -140,50 +299,40 @@ class Settings(Section):
     engine: EngineSettings
     batching: BatchingSettings = BatchingSettings()
     limits: LimitsSettings = LimitsSettings()
+    chat: ChatSettings = ChatSettings()
     authentication: AuthenticationSettings = AuthenticationSettings()
+    access: AccessSettings = AccessSettings()
+    rates: RatesSettings = RatesSettings()
+    audit: AuditSettings = AuditSettings()
+    conversations: ConversationsSettings = ConversationsSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 
     @model_validator(mode="after")
-    def _token_budgets_fit(self) -> Settings:
+    def _sections_agree(self) -> Settings:
         batch, queue = self.batching.max_batch_tokens, self.batching.max_queue_tokens
-        if self.engine.max_tokens is not None and self.engine.max_tokens > batch:
+        batched = self.service.task != "chat"
+        if batched and self.engine.max_tokens is not None and self.engine.max_tokens > batch:
             raise ValueError("engine.max_tokens must not exceed batching.max_batch_tokens")
         if batch > queue:
             raise ValueError("batching.max_batch_tokens must not exceed batching.max_queue_tokens")
+        if batched and self.engine.name != "transformers":
+            raise ValueError(f"engine.name {self.engine.name} can do nothing but chat")
+        if self.engine.name == "upstream" and self.engine.upstream_url is None:
+            raise ValueError("engine.name upstream needs engine.upstream_url")
+        if self.observability.canary_seconds >= self.observability.watchdog_seconds:
+            raise ValueError(
+                "observability.canary_seconds must be less than observability.watchdog_seconds"
+            )
         return self
-
-
-class LoadedSettings(Section):
-    """Settings together with the credentials they call for."""
-
-    settings: Settings
-    api_keys: tuple[ApiKey, ...] = Field(default=(), repr=False)
 
 
 def read_settings(file: Path) -> Settings:
     """Read and validate a settings file; raise SettingsError naming each wrong key."""
-    return _validated(Settings, file)
+    return read_section(Settings, file)
 
 
-def load_settings(file: Path, credentials_directory: Path | None) -> LoadedSettings:
-    """Read settings and the credentials they require.
-
-    Raises SettingsError when the file is wrong, or when API keys are required and missing.
-    """
-    settings = read_settings(file)
-    if not settings.authentication.required:
-        return LoadedSettings(settings=settings)
-    if credentials_directory is None:
-        raise SettingsError(
-            f"{file}: authentication by API key needs a credentials directory, and "
-            "CREDENTIALS_DIRECTORY is not set; start the service by its systemd unit, or set "
-            "authentication.methods to []"
-        )
-    keys = _validated(ApiKeys, credentials_directory / API_KEYS_FILE)
-    return LoadedSettings(settings=settings, api_keys=tuple(keys.keys))
-
-
-def _validated(model: type[SectionT], file: Path) -> SectionT:
+def read_section(model: type[SectionT], file: Path) -> SectionT:
+    """Read and validate a JSON file; raise SettingsError naming each wrong key, never a value."""
     try:
         content: Any = json.loads(file.read_bytes())
     except OSError as error:
@@ -199,12 +348,3 @@ def _validated(model: type[SectionT], file: Path) -> SectionT:
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError(f"{file}: " + "; ".join(problems)) from error
-
-
-def from_environment() -> LoadedSettings:
-    """Load what the unit names: $MODEL_SERVER_SETTINGS and $CREDENTIALS_DIRECTORY."""
-    file = os.environ.get("MODEL_SERVER_SETTINGS")
-    if not file:
-        raise SettingsError("MODEL_SERVER_SETTINGS is not set; it names the settings file")
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    return load_settings(Path(file), Path(credentials) if credentials else None)

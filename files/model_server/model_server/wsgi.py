@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from . import logs
 from .app import create_app
-from .settings import from_environment
+from .credentials import from_environment
 
 _loaded = from_environment()
 logs.configure(_loaded.settings.observability.log_level)

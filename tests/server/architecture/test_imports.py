@@ -16,11 +16,13 @@ PACKAGE = Path(__file__).resolve().parents[3] / "files" / "model_server" / "mode
 
 # A room may import those before it, and itself.
 ORDER = [
-    {"types", "errors", "settings"},
-    {"logs", "metrics", "security"},
+    {"types", "errors", "settings", "records", "watchdog"},
+    {"credentials", "logs", "metrics"},
+    {"security"},
     {"engines"},
     {"batching"},
     {"tasks"},
+    {"lanes"},
     {"runtime"},
     {"api"},
     {"app"},

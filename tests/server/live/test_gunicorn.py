@@ -170,7 +170,7 @@ def test_wrong_settings_stop_the_service(start: Start) -> None:
 def test_missing_keys_stop_the_service(start: Start) -> None:
     server = start(CREDENTIALS_DIRECTORY="/nowhere")
     assert server.process.wait(timeout=60) != 0
-    assert "/nowhere/api_keys.json: cannot be read" in server.log.read_text()
+    assert "/nowhere/secrets.json: the settings require api_keys" in server.log.read_text()
 
 
 def test_the_process_answers_while_the_model_loads(start: Start) -> None:

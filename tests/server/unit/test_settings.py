@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from model_server.__main__ import main
-from model_server.engines import REGISTRY as ENGINES
+from model_server.credentials import from_environment, load_settings
+from model_server.engines import ENCODERS, GENERATORS
 from model_server.settings import (
     EngineSettings,
     Section,
     ServiceSettings,
     Settings,
     SettingsError,
-    from_environment,
-    load_settings,
     read_settings,
 )
 from model_server.tasks import REGISTRY as TASKS
@@ -52,7 +51,10 @@ def test_the_file_of_a_release_is_read_whole(write: Any, snapshot: Path) -> None
         ({"engine": {"threads": "2"}}, "engine.threads: Input should be a valid integer"),
         ({"engine": {"threads": 0}}, "engine.threads: Input should be greater"),
         ({"engine": {"name": "onnx"}}, "engine.name: Input should be 'transformers'"),
-        ({"service": {"task": "chat"}}, "service.task: Input should be 'embedding'"),
+        ({"service": {"task": "ner"}}, "service.task: Input should be 'embedding'"),
+        ({"engine": {"name": "llama_cpp"}}, "can do nothing but chat"),
+        ({"chat": {"forbidden": ["("]}}, "chat.forbidden.0: Value error, is not a regular"),
+        ({"observability": {"canary_seconds": 200}}, "must be less than"),
         ({"engine": {"max_tokens": 65}}, "must not exceed batching.max_batch_tokens"),
         ({"batching": {"max_batch_tokens": 512}}, "must not exceed batching.max_queue_tokens"),
         ({"authentication": {"methods": ["api_key", "none"]}}, "cannot be combined"),
@@ -88,32 +90,32 @@ def test_what_is_not_a_settings_file_is_refused(tmp_path: Path, content: bytes) 
 
 
 def test_keys_come_from_the_credentials_directory(write: Any, tmp_path: Path) -> None:
-    keys = {"keys": [{"name": "demo", "sha256": key_hash("secret")}]}
-    (tmp_path / "api_keys.json").write_text(json.dumps(keys))
+    keys = {"api_keys": [{"name": "demo", "sha256": key_hash("secret")}]}
+    (tmp_path / "secrets.json").write_text(json.dumps(keys))
     loaded = load_settings(write(), tmp_path)
-    assert [key.name for key in loaded.api_keys] == ["demo"]
+    assert [key.name for key in loaded.credentials.api_keys] == ["demo"]
     assert "sha256" not in repr(loaded)
 
 
 @pytest.mark.parametrize(
-    "keys", [{"keys": []}, {"keys": [{"name": "demo", "sha256": "secret"}]}, {}]
+    "keys", [{"keys": []}, {"api_keys": [{"name": "demo", "sha256": "secret"}]}, {}]
 )
 def test_useless_credentials_stop_the_start(write: Any, tmp_path: Path, keys: Any) -> None:
-    (tmp_path / "api_keys.json").write_text(json.dumps(keys))
-    with pytest.raises(SettingsError, match=r"api_keys\.json"):
+    (tmp_path / "secrets.json").write_text(json.dumps(keys))
+    with pytest.raises(SettingsError, match=r"secrets\.json"):
         load_settings(write(), tmp_path)
 
 
 def test_missing_credentials_stop_the_start(write: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="CREDENTIALS_DIRECTORY is not set"):
         load_settings(write(), None)
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match=r"secrets\.json: the settings require api_keys"):
         load_settings(write(), tmp_path)
 
 
-@pytest.mark.parametrize("methods", [[], ["none"]])
-def test_an_open_service_needs_no_credentials(write: Any, methods: list[str]) -> None:
-    assert load_settings(write(authentication={"methods": methods}), None).api_keys == ()
+def test_an_open_service_needs_no_credentials(write: Any) -> None:
+    loaded = load_settings(write(authentication={"methods": ["none"]}), None)
+    assert loaded.credentials.api_keys == []
 
 
 def test_the_environment_names_the_file(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +123,7 @@ def test_the_environment_names_the_file(write: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     with pytest.raises(SettingsError, match="MODEL_SERVER_SETTINGS is not set"):
         from_environment()
-    monkeypatch.setenv("MODEL_SERVER_SETTINGS", str(write(authentication={"methods": []})))
+    monkeypatch.setenv("MODEL_SERVER_SETTINGS", str(write(authentication={"methods": ["none"]})))
     assert from_environment().settings.service.name == "minilm"
 
 
@@ -150,5 +152,5 @@ def test_names_in_settings_are_those_of_the_registries() -> None:
     def allowed(section: type[Section], key: str) -> set[str]:
         return set(section.model_fields[key].annotation.__args__)  # type: ignore[union-attr]
 
-    assert allowed(EngineSettings, "name") == set(ENGINES)
+    assert allowed(EngineSettings, "name") == {*ENCODERS, *GENERATORS}
     assert allowed(ServiceSettings, "task") == set(TASKS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -24,7 +25,9 @@ from ..errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from ..runtime import Runtime, Timing
+from ..lanes.base import Timing
+from ..metrics import Metrics
+from ..records import Observer, RequestRecord
 from ..security.authentication import Authenticator
 
 _log = structlog.get_logger("model_server.requests")
@@ -44,15 +47,18 @@ _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
 }
 
 
-def install(app: APIFlask, runtime: Runtime) -> None:
-    """Install the envelope on the application, not on blueprints: they cannot see a 404."""
+def install(app: APIFlask, observers: Sequence[Observer]) -> None:
+    """Install the envelope on the application, not on blueprints: they cannot see a 404.
+
+    Each observer is told of every request, after the last byte of its answer.
+    """
 
     @app.before_request
     def open_request() -> None:
         sent = request.headers.get("X-Request-ID", "")
-        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.record = RequestRecord(request_id, request.method, address=request.remote_addr or "")
         g.started = time.perf_counter()
-        g.facts = {}
 
     # First of all: it takes Werkzeug's exceptions too, without their headers.
     @app.error_processor
@@ -69,33 +75,59 @@ def install(app: APIFlask, runtime: Runtime) -> None:
 
     @app.errorhandler(Exception)
     def answer_unforeseen(error: Exception) -> Response:
-        _log.error("unforeseen", request_id=g.request_id, exc_info=error)
+        _log.error("unforeseen", request_id=g.record.request_id, exc_info=error)
         return _answer(InternalError("The server failed; its log holds the request id."))
 
     @app.after_request
     def close_request(response: Response) -> Response:
-        seconds = time.perf_counter() - g.started
-        route = str(request.url_rule) if request.url_rule else "unmatched"
-        response.headers["X-Request-ID"] = g.request_id
-        code = g.facts.get("code", "ok")
-        runtime.metrics.request(route, response.status_code, code, seconds)
-        level = "error" if response.status_code == 500 else "info"
-        getattr(_log, "debug" if route in _PROBES else level)(
-            "request",
-            request_id=g.request_id,
-            route=route,
-            method=request.method,
-            status=response.status_code,
-            milliseconds=round(seconds * 1000, 3),
-            **{"code": code, **g.facts},
-        )
+        record: RequestRecord = g.record
+        started: float = g.started
+        record.route = str(request.url_rule) if request.url_rule else "unmatched"
+        record.status = response.status_code
+        response.headers["X-Request-ID"] = record.request_id
+
+        def end() -> None:
+            record.seconds = time.perf_counter() - started
+            for observer in observers:
+                observer(record)
+
+        if response.is_streamed:
+            response.call_on_close(end)
+        else:
+            end()
         return response
+
+
+def count(metrics: Metrics) -> Observer:
+    """Observer that counts requests."""
+
+    def observe(record: RequestRecord) -> None:
+        metrics.request(record.route, record.status, record.code, record.seconds)
+
+    return observe
+
+
+def log(record: RequestRecord) -> None:
+    """Observer that writes one line a request; never an input."""
+    level = "error" if record.status == 500 else "info"
+    key = {} if record.client is None else {"key": record.client}
+    getattr(_log, "debug" if record.route in _PROBES else level)(
+        "request",
+        request_id=record.request_id,
+        route=record.route,
+        method=record.method,
+        status=record.status,
+        milliseconds=round(record.seconds * 1000, 3),
+        code=record.code,
+        **key,
+        **record.facts,
+    )
 
 
 def require_json_client(authenticator: Authenticator | None) -> None:
     """Before a client's request: check its key, then that its body is declared as JSON."""
     if authenticator is not None:
-        g.facts["key"] = authenticator.identify(
+        g.record.client = authenticator.identify(
             request.headers.get("Authorization"), request.headers.get("X-API-Key")
         )
     if request.method == "POST" and not request.is_json:
@@ -115,7 +147,7 @@ def _limit_chunked_body() -> None:
 def note(timing: Timing, **facts: Any) -> dict[str, str]:
     """Keep what a request cost for its log line; return it as a Server-Timing header."""
     queue, inference = timing.queue * 1000, timing.inference * 1000
-    g.facts |= facts | {
+    g.record.facts |= facts | {
         "queue_ms": round(queue, 3),
         "inference_ms": round(inference, 3),
         "batch_items": timing.batch_items,
@@ -124,13 +156,13 @@ def note(timing: Timing, **facts: Any) -> dict[str, str]:
 
 
 def _answer(error: ServiceError) -> Response:
-    g.facts["code"] = error.code
+    g.record.code = error.code
     body: dict[str, Any] = {
         "message": error.message,
         "type": error.type,
         "code": error.code,
         "param": error.param,
-        "request_id": g.request_id,
+        "request_id": g.record.request_id,
     }
     if error.details is not None:
         body["details"] = dict(error.details)

@@ -61,7 +61,7 @@ def build(runtime: Runtime) -> APIBlueprint:
                 f"The model gives {own} dimensions and cannot give {body.dimensions}.",
                 param="dimensions",
             )
-        result, timing = runtime.run(body.texts)
+        result, timing = runtime.run(body.texts, len(body.texts))
         encode = _base64 if body.encoding_format == "base64" else _floats
         response = jsonify(
             {

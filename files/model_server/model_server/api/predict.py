@@ -32,7 +32,7 @@ def build(runtime: Runtime) -> APIBlueprint:
                 param="task_type",
                 details={"offered": offered},
             )
-        result, timing = runtime.run([body.input_text])
+        result, timing = runtime.run([body.input_text], 1)
         response = jsonify(
             {
                 "result": {

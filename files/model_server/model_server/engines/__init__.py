@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Engines compute tensors. They know neither HTTP nor tasks.
+"""Engines compute. They know neither HTTP nor tasks.
 
 The registry names each engine's class without importing it, so that a service imports only the
 packages of its own engine.
@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import importlib
 
-from .base import Engine, EngineUnavailable
+from .base import Engine, EngineUnavailable, Purpose
 
-REGISTRY: dict[str, str] = {
-    "transformers": "model_server.engines.transformers:TransformersEngine",
+ENCODERS: dict[str, str] = {
+    "transformers": "model_server.engines.transformers:TransformersEncoder",
+}
+GENERATORS: dict[str, str] = {
+    "transformers": "model_server.engines.transformers_generator:TransformersGenerator",
+    "llama_cpp": "model_server.engines.llama_cpp:LlamaCppGenerator",
+    "upstream": "model_server.engines.upstream:UpstreamGenerator",
 }
 
 
-def create(name: str) -> Engine:
+def create(name: str, purpose: Purpose) -> Engine:
     """Create the engine called `name`, not loaded yet.
 
-    Raises EngineUnavailable when a package that it needs is missing.
+    Raises EngineUnavailable when it cannot serve the purpose, or when a package is missing.
     """
-    module, attribute = REGISTRY[name].split(":")
+    registry = GENERATORS if purpose is Purpose.GENERATION else ENCODERS
+    if name not in registry:
+        raise EngineUnavailable(f"engine {name} cannot do it; choose from {', '.join(registry)}")
+    module, attribute = registry[name].split(":")
     try:
         engine: Engine = getattr(importlib.import_module(module), attribute)()
     except ImportError as error:

@@ -18,8 +18,10 @@ from .base import (
     EngineInfo,
     EngineOutOfMemory,
     EngineStartFailed,
+    FloatArray,
+    Purpose,
     TensorBatch,
-    TensorOutputs,
+    Text,
     TextEncoder,
     TokenizedText,
 )
@@ -28,7 +30,7 @@ from .base import (
 _OPTIONAL_WEIGHTS = ("pooler.",)
 
 
-class TransformersEngine(TextEncoder):
+class TransformersEncoder(TextEncoder):
     """One encoder in memory, on the CPU."""
 
     _model: Any
@@ -40,7 +42,7 @@ class TransformersEngine(TextEncoder):
         """What was loaded."""
         return self._info
 
-    def load(self, snapshot: Path, settings: EngineSettings) -> None:
+    def load(self, snapshot: Path, settings: EngineSettings, purpose: Purpose) -> None:
         """Load weights and tokenizer; raise EngineStartFailed when they cannot be served."""
         if not (snapshot / "config.json").is_file():
             raise EngineStartFailed(f"{snapshot} holds no config.json; fetch the model again")
@@ -73,14 +75,14 @@ class TransformersEngine(TextEncoder):
             pad_token_id=int(tokenizer.pad_token_id or 0),
         )
 
-    def tokenize(self, texts: Sequence[str], max_tokens: int) -> list[TokenizedText]:
+    def tokenize(self, texts: Sequence[Text], max_tokens: int) -> list[TokenizedText]:
         """Tokenize as the model's own tokenizer does, special tokens included."""
         return [
             TokenizedText(encoding.ids, bool(encoding.overflowing))
             for encoding in self._limited(max_tokens).encode_batch(list(texts))
         ]
 
-    def encode(self, batch: TensorBatch) -> TensorOutputs:
+    def encode(self, batch: TensorBatch) -> FloatArray:
         """Run the encoder; states come back as float32 whatever the dtype."""
         try:
             with torch.inference_mode():
@@ -88,7 +90,8 @@ class TransformersEngine(TextEncoder):
                     input_ids=torch.from_numpy(batch.input_ids),
                     attention_mask=torch.from_numpy(batch.attention_mask),
                 )
-                return TensorOutputs(output.last_hidden_state.float().numpy())
+                states: FloatArray = output.last_hidden_state.float().numpy()
+                return states
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise EngineOutOfMemory(str(error)) from error
         except RuntimeError as error:

@@ -8,8 +8,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from ..credentials import ApiKey
 from ..errors import Unauthenticated
-from ..settings import ApiKey
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="model_server"'}
 

@@ -1,12 +1,16 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks turn requests into items for the engine, and rows back into results."""
+"""Tasks turn requests into work for the engine, and its numbers into results."""
 
 from __future__ import annotations
 
-from .base import Task
+from .base import BatchTask, Task
+from .chat import ChatTask
 from .embedding import EmbeddingTask
 
-REGISTRY: dict[str, type[EmbeddingTask]] = {"embedding": EmbeddingTask}
+REGISTRY: dict[str, type[EmbeddingTask | ChatTask]] = {
+    "embedding": EmbeddingTask,
+    "chat": ChatTask,
+}
 
-__all__ = ["REGISTRY", "EmbeddingTask", "Task"]
+__all__ = ["REGISTRY", "BatchTask", "ChatTask", "EmbeddingTask", "Task"]

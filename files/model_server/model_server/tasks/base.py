@@ -1,8 +1,8 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a task is.
+"""What a task is: one use of a loaded model.
 
-`prepare` and `finish` run in the request's thread; `compute` runs in the batcher's.
+Of a `BatchTask`, `prepare` and `finish` run in the request's thread, `compute` in the batcher's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..batching import Sized
+from ..engines.base import Purpose
 
 RequestT = TypeVar("RequestT")
 ItemT = TypeVar("ItemT", bound=Sized)
@@ -19,10 +20,24 @@ RowT = TypeVar("RowT")
 ResultT = TypeVar("ResultT")
 
 
-class Task(ABC, Generic[RequestT, ItemT, RowT, ResultT]):
-    """One use of a loaded model."""
+class Task(ABC):
+    """What every task tells about itself."""
 
     name: ClassVar[str]
+    purpose: ClassVar[Purpose]
+
+    @property
+    def predict_tasks(self) -> tuple[str, ...]:
+        """What `POST /predict` takes as `task_type`."""
+        return ()
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Public facts of the model for this task; fields of `types.Model`."""
+
+
+class BatchTask(Task, Generic[RequestT, ItemT, RowT, ResultT]):
+    """A task whose inputs are computed together with those of other requests."""
 
     @abstractmethod
     def prepare(self, request: RequestT) -> list[ItemT]:
@@ -48,7 +63,3 @@ class Task(ABC, Generic[RequestT, ItemT, RowT, ResultT]):
     @abstractmethod
     def verify(self, result: ResultT) -> None:
         """Raise EngineStartFailed when the canary's result cannot be right."""
-
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Public facts of the model for this task."""

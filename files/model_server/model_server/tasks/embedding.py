@@ -15,25 +15,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..engines.base import EngineStartFailed, FloatArray, InvalidOutput, TensorBatch, TextEncoder
-from .base import Task
+from ..engines.base import (
+    EngineStartFailed,
+    FloatArray,
+    InvalidOutput,
+    Purpose,
+    TensorBatch,
+    TextEncoder,
+    TokenizedText,
+)
+from ..settings import Settings
+from .base import BatchTask
 from .pooling import read_json, read_pooling
 
 _CANARY = "The quick brown fox jumps over the lazy dog."
 _NORM_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class EmbeddingItem:
-    """One tokenized text."""
-
-    ids: Sequence[int]
-    truncated: bool
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that are computed, special tokens included."""
-        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,11 @@ class EmbeddingResult:
     truncated: int
 
 
-class EmbeddingTask(Task[Sequence[str], EmbeddingItem, FloatArray, EmbeddingResult]):
+class EmbeddingTask(BatchTask[Sequence[str], TokenizedText, FloatArray, EmbeddingResult]):
     """Embedding with a text encoder."""
 
     name: ClassVar[str] = "embedding"
+    purpose: ClassVar[Purpose] = Purpose.STATES
 
     def __init__(self, engine: TextEncoder, snapshot: Path, max_tokens: int | None) -> None:
         """Read pooling, prompt and token limit; `max_tokens` None takes the snapshot's limit."""
@@ -59,20 +56,29 @@ class EmbeddingTask(Task[Sequence[str], EmbeddingItem, FloatArray, EmbeddingResu
         self.max_tokens = _token_limit(snapshot, engine, max_tokens)
         self.dimensions = engine.info.hidden_size * len(self._pooling.modes)
 
-    def prepare(self, request: Sequence[str]) -> list[EmbeddingItem]:
+    @classmethod
+    def create(cls, engine: Any, settings: Settings) -> EmbeddingTask:
+        """Make the task for a loaded engine."""
+        if not isinstance(engine, TextEncoder):
+            raise EngineStartFailed(f"engine {settings.engine.name} cannot encode text")
+        return cls(engine, settings.model.path, settings.engine.max_tokens)
+
+    @property
+    def predict_tasks(self) -> tuple[str, ...]:
+        """A vector, or the cosine of two."""
+        return ("embedding", "similarity")
+
+    def prepare(self, request: Sequence[str]) -> list[TokenizedText]:
         """Tokenize texts of one request."""
         texts = [self._prompt + text for text in request] if self._prompt else request
         if self._lower_case:
             texts = [text.lower() for text in texts]
-        return [
-            EmbeddingItem(text.ids, text.truncated)
-            for text in self._engine.tokenize(texts, self.max_tokens)
-        ]
+        return self._engine.tokenize(texts, self.max_tokens)
 
-    def compute(self, items: Sequence[EmbeddingItem]) -> list[FloatArray]:
+    def compute(self, items: Sequence[TokenizedText]) -> list[FloatArray]:
         """Embed tokenized texts; raise InvalidOutput when a vector is not finite."""
-        batch = TensorBatch.of([item.ids for item in items], self._engine.info.pad_token_id)
-        states = self._engine.encode(batch).last_hidden_state
+        batch = TensorBatch.of(items, self._engine.info.pad_token_id)
+        states = self._engine.encode(batch)
         if states.shape[:2] != batch.input_ids.shape:
             raise InvalidOutput(f"states {states.shape} for ids {batch.input_ids.shape}")
         vectors = self._pooling(states, batch.attention_mask)
@@ -80,7 +86,7 @@ class EmbeddingTask(Task[Sequence[str], EmbeddingItem, FloatArray, EmbeddingResu
             raise InvalidOutput("a vector holds numbers that are not finite")
         return list(vectors)
 
-    def finish(self, items: Sequence[EmbeddingItem], rows: Sequence[FloatArray]) -> EmbeddingResult:
+    def finish(self, items: Sequence[TokenizedText], rows: Sequence[FloatArray]) -> EmbeddingResult:
         """Join vectors with the token counts of their texts."""
         return EmbeddingResult(
             vectors=list(rows),
@@ -93,7 +99,7 @@ class EmbeddingTask(Task[Sequence[str], EmbeddingItem, FloatArray, EmbeddingResu
         rows = max(1, max_batch_tokens // self.max_tokens)
         for count, width in ((1, min(8, self.max_tokens)), (rows, self.max_tokens)):
             ids = [self._engine.info.pad_token_id] * width
-            self.compute([EmbeddingItem(ids, False)] * count)
+            self.compute([TokenizedText(ids, False)] * count)
 
     @property
     def canary(self) -> Sequence[str]:

@@ -4,6 +4,29 @@
 
 from __future__ import annotations
 
+from .chat import (
+    AnswerMessage,
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    ChatDelta,
+    ChatMessage,
+    ChatUsage,
+    ChunkChoice,
+    FinishReason,
+    StreamOptions,
+    TextPart,
+)
+from .conversation import (
+    ChatEvent,
+    ChatReply,
+    ChatRequest,
+    ConversationList,
+    ConversationsDeleted,
+    ConversationSummary,
+    Turn,
+)
 from .errors import ErrorBody, ErrorResponse
 from .openai import (
     Embedding,
@@ -14,20 +37,72 @@ from .openai import (
     Usage,
 )
 from .operations import Health, Readiness
-from .predict import EmbeddingPrediction, PredictRequest, PredictResponse
+from .predict import (
+    AnswerPrediction,
+    ClassificationPrediction,
+    EmbeddingPrediction,
+    EntitiesPrediction,
+    Entity,
+    LabelScore,
+    PredictRequest,
+    PredictResponse,
+    SimilarityPrediction,
+)
+from .rerank import (
+    DocumentObject,
+    RerankedDocument,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    RerankUsage,
+)
+from .session import LoginRequest, LoginResponse
 
 __all__ = [
+    "AnswerMessage",
+    "AnswerPrediction",
+    "ChatChoice",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatCompletionRequest",
+    "ChatDelta",
+    "ChatEvent",
+    "ChatMessage",
+    "ChatReply",
+    "ChatRequest",
+    "ChatUsage",
+    "ChunkChoice",
+    "ClassificationPrediction",
+    "ConversationList",
+    "ConversationSummary",
+    "ConversationsDeleted",
+    "DocumentObject",
     "Embedding",
     "EmbeddingPrediction",
     "EmbeddingsRequest",
     "EmbeddingsResponse",
+    "EntitiesPrediction",
+    "Entity",
     "ErrorBody",
     "ErrorResponse",
+    "FinishReason",
     "Health",
+    "LabelScore",
+    "LoginRequest",
+    "LoginResponse",
     "Model",
     "ModelList",
     "PredictRequest",
     "PredictResponse",
     "Readiness",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "RerankUsage",
+    "RerankedDocument",
+    "SimilarityPrediction",
+    "StreamOptions",
+    "TextPart",
+    "Turn",
     "Usage",
 ]

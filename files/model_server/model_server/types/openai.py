@@ -88,8 +88,21 @@ class Model(ResponseModel):
     owned_by: str = Field(description="Where the model came from.")
     task: str
     revision: str
-    dimensions: int = Field(description="Size of a vector.")
-    max_tokens: int = Field(description="Tokens of a text; longer texts are cut.")
+    max_tokens: int = Field(
+        description="Tokens of a text, beyond which it is cut; of prompt and answer for `chat`."
+    )
+    dimensions: int | None = Field(default=None, description="Size of a vector, of `embedding`.")
+    fingerprint: str | None = Field(
+        default=None,
+        description="Names the vector space, of `embedding`: vectors with different fingerprints "
+        "must not be compared.",
+    )
+    labels: list[str] | None = Field(
+        default=None, description="What the model tells apart, of the classifying tasks."
+    )
+    predict_tasks: list[str] = Field(
+        default_factory=list, description="What `POST /predict` takes as `task_type`."
+    )
 
 
 class ModelList(ResponseModel):
