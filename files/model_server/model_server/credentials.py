@@ -109,7 +109,7 @@ class LoadedSettings(Section):
 def load_settings(file: Path, credentials_directory: Path | None) -> LoadedSettings:
     """Read settings and credentials.
 
-    Raises SettingsError when a file is wrong, or when a secret that the settings require is missing.
+    Raises SettingsError when a file is wrong, or when a secret is missing that the settings require.
     """
     settings = read_settings(file)
     where = f"{file}: CREDENTIALS_DIRECTORY is not set"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -144,10 +144,19 @@ def _limit_chunked_body() -> None:
             raise TooLarge(_BY_STATUS[413][1])
 
 
-def note(timing: Timing, **facts: Any) -> dict[str, str]:
+def remember(texts: Iterable[str]) -> RequestRecord:
+    """Keep a client's texts for the audit log, before they are computed; return the record."""
+    record: RequestRecord = g.record
+    record.inputs.extend(texts)
+    return record
+
+
+def note(timing: Timing, *, tokens: int, **facts: Any) -> dict[str, str]:
     """Keep what a request cost for its log line; return it as a Server-Timing header."""
     queue, inference = timing.queue * 1000, timing.inference * 1000
+    g.record.tokens = tokens
     g.record.facts |= facts | {
+        "tokens": tokens,
         "queue_ms": round(queue, 3),
         "inference_ms": round(inference, 3),
         "batch_items": timing.batch_items,

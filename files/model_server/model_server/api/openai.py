@@ -15,7 +15,7 @@ from ..errors import InvalidRequest, ModelNotFound
 from ..runtime import Runtime
 from ..types import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
 from ._docs import client
-from ._envelope import note
+from ._envelope import note, remember
 
 
 def build(runtime: Runtime) -> APIBlueprint:
@@ -61,6 +61,7 @@ def build(runtime: Runtime) -> APIBlueprint:
                 f"The model gives {own} dimensions and cannot give {body.dimensions}.",
                 param="dimensions",
             )
+        remember(body.texts)
         result, timing = runtime.run(body.texts, len(body.texts))
         encode = _base64 if body.encoding_format == "base64" else _floats
         response = jsonify(

@@ -11,7 +11,7 @@ from ..errors import TaskNotOffered
 from ..runtime import Runtime
 from ..types import PredictRequest, PredictResponse
 from ._docs import client
-from ._envelope import note
+from ._envelope import note, remember
 
 
 def build(runtime: Runtime) -> APIBlueprint:
@@ -32,6 +32,7 @@ def build(runtime: Runtime) -> APIBlueprint:
                 param="task_type",
                 details={"offered": offered},
             )
+        remember([body.input_text])
         result, timing = runtime.run([body.input_text], 1)
         response = jsonify(
             {
