@@ -95,6 +95,8 @@ def _lock(folder: Path, variant: str, declared: Path) -> Path:
 
 def _arguments(path: Path) -> list[str]:
     """Return what pip is told to install for a requirements file or the server's project file."""
+    if path.parent.name == LOCKS.name:
+        return ["--no-deps", "--requirement", str(path)]
     if path.suffix != ".toml":
         return ["--requirement", str(path)]
     project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]

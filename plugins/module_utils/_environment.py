@@ -165,11 +165,18 @@ class Environment:
                     "--only-binary",
                     ":all:",
                     "--require-hashes",
+                    # A lock is whole. Resolving it again, an old pip asks for the newest version of
+                    # what is required with an extra, and refuses the one that is locked.
+                    "--no-deps",
                     "-r",
                     lock_file,
                     *index.arguments(),
                 ],
                 "check that this host reaches the package index and finds these versions there",
+            )
+            self._step(
+                [self.python, "-I", "-m", "pip", "check"],
+                "compile the lock again, with everything that its packages need",
             )
             self._write_stamp()
         except BaseException:

@@ -26,30 +26,38 @@ from ansible_collections.modelops.serving.plugins.module_utils._environment impo
 )
 
 
+def write_wheel(folder, name, version, *metadata):
+    """Write a wheel of one module; ``metadata`` are further lines of its description."""
+    info = f"{name}-{version}.dist-info"
+    described = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *metadata]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}.py", "answer = 42\n")
+        archive.writestr(f"{info}/METADATA", "\n".join(described) + "\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(
+            f"{info}/RECORD",
+            "".join(f"{path},,\n" for path in (f"{name}.py", f"{info}/METADATA", f"{info}/WHEEL")),
+        )
+
+
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheels")
-    wheel = folder / "toy-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("toy.py", "answer = 42\n")
-        archive.writestr(
-            "toy-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n"
-        )
-        archive.writestr(
-            "toy-1.0.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        archive.writestr(
-            "toy-1.0.dist-info/RECORD",
-            "toy.py,,\ntoy-1.0.dist-info/METADATA,,\n"
-            "toy-1.0.dist-info/WHEEL,,\ntoy-1.0.dist-info/RECORD,,\n",
-        )
+    write_wheel(folder, "toy", "1.0", "Provides-Extra: more")
+    write_wheel(folder, "toy", "2.0", "Provides-Extra: more")
+    write_wheel(folder, "needy", "1.0", "Requires-Dist: toy[more]>=1.0")
     return folder
 
 
-def lock_of(wheels):
-    sha256 = hashlib.sha256((wheels / "toy-1.0-py3-none-any.whl").read_bytes()).hexdigest()
-    return f"# made by a test\ntoy==1.0 --hash=sha256:{sha256}\n"
+def lock_of(wheels, *pins):
+    lines = ["# made by a test"]
+    for name, version in pins or [("toy", "1.0")]:
+        wheel = wheels / f"{name}-{version}-py3-none-any.whl"
+        sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        lines.append(f"{name}=={version} --hash=sha256:{sha256}")
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture
@@ -115,6 +123,23 @@ def test_a_wrong_hash_stops_and_leaves_nothing(tmp_path, wheels, interpreter, in
 def test_a_missing_import_stops_and_leaves_nothing(tmp_path, wheels, interpreter, index):
     made = Environment(str(tmp_path), lock_of(wheels), interpreter, "cpu", ["nothing_of_this_name"])
     with pytest.raises(EnvironmentFailed, match="nothing_of_this_name"):
+        made.build(index)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_still_fits_when_the_index_has_something_newer(
+    tmp_path, wheels, interpreter, index
+):
+    lock = lock_of(wheels, ("needy", "1.0"), ("toy", "1.0"))
+    made = Environment(str(tmp_path), lock, interpreter, "cpu", ["needy", "toy"])
+    made.build(index)
+    assert made.defect() == ""
+
+
+def test_a_lock_that_is_not_whole_stops_and_leaves_nothing(tmp_path, wheels, interpreter, index):
+    lock = lock_of(wheels, ("needy", "1.0"))
+    made = Environment(str(tmp_path), lock, interpreter, "cpu", ["needy"])
+    with pytest.raises(EnvironmentFailed, match="needy 1.0 requires toy"):
         made.build(index)
     assert os.listdir(tmp_path) == []
 
