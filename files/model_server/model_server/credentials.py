@@ -33,6 +33,7 @@ CREDENTIALS_FILE = "secrets.json"
 AES_KEY_BYTES = 32
 
 _SCRYPT_BYTES = 256 * 1024 * 1024
+_SCRYPT_LEAST_N = 1024
 
 Time = Annotated[AwareDatetime, Field(strict=False)]
 
@@ -45,9 +46,10 @@ def _aes_key(value: str) -> str:
 
 def _password_hash(value: str) -> str:
     n, r, p = map(int, value.partition("$")[0].split(":")[1:])
-    # RFC 7914: N is a power of two above 1, and a hash takes 128 * N * r bytes.
-    if n < 2 or n & (n - 1) or min(r, p) < 1 or 128 * n * r > _SCRYPT_BYTES:
-        raise ValueError("has impossible parameters; make it as `scrypt:32768:8:1`")
+    # RFC 7914: N is a power of two, and a hash takes 128 * N * r bytes.
+    usable = n >= _SCRYPT_LEAST_N and n & (n - 1) == 0 and min(r, p) >= 1
+    if not usable or 128 * n * r > _SCRYPT_BYTES:
+        raise ValueError("has parameters that are not usable; make it as `scrypt:32768:8:1`")
     return value
 
 
