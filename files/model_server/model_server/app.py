@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from apiflask import APIFlask
 
@@ -57,11 +58,11 @@ def create_app(
     app.security_schemes = _docs.security_schemes(settings)
     for surface in (openai, predict):
         blueprint = surface.build(runtime)
-        blueprint.before_request(lambda: _envelope.admit_client(access))
+        blueprint.before_request(partial(_envelope.admit_client, access))
         app.register_blueprint(blueprint)
     if access.login is not None:
         blueprint = session.build(access.login)
-        blueprint.before_request(lambda: _envelope.admit_stranger(access))
+        blueprint.before_request(partial(_envelope.admit_stranger, access))
         app.register_blueprint(blueprint)
     app.register_blueprint(operations.build(runtime))
     return app

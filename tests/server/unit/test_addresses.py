@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from model_server.security.addresses import Networks, client_address, host_of, is_loopback
 
 ADDRESSES = st.ip_addresses().map(str)
+# Mapped addresses of IPv4 are held to networks of IPv4, see below.
+UNMAPPED = ADDRESSES.filter(lambda address: not address.startswith("::ffff:"))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_nothing_that_a_client_sends_moves_its_address(
     assert honest
 
 
-@given(address=ADDRESSES, prefix=st.integers(0, 128))
+@given(address=UNMAPPED, prefix=st.integers(0, 128))
 def test_a_network_holds_what_the_standard_library_says(address: str, prefix: int) -> None:
     parsed = ipaddress.ip_address(address)
     network = ipaddress.ip_network((address, min(prefix, parsed.max_prefixlen)), strict=False)
