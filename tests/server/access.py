@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from model_server.credentials import Credentials
 from model_server.security.access import Access
@@ -87,7 +89,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """A client of the test."""
-        return redis.Redis(unix_socket_path=str(self.socket))
+        return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

@@ -69,14 +69,14 @@ class _Lock:
 
     def failed(self, *key: str) -> None:
         def count(store: Store) -> None:
-            if store.hit(self._failures, *key).remaining == 0:
-                store.hit(self._lock, *key)
-                store.windows.clear(self._failures, *key)
+            if store.add(self._failures, *key) >= self._failures.amount:
+                store.add(self._lock, *key)
+                store.clear(self._failures, *key)
 
         self._usage.on(count)
 
     def forget(self, *key: str) -> None:
-        self._usage.on(lambda store: store.windows.clear(self._failures, *key))
+        self._usage.on(lambda store: store.clear(self._failures, *key))
 
 
 def _name(user: str) -> str:

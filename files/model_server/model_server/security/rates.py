@@ -60,8 +60,9 @@ class Rates:
         limit = self._settings.address_requests_per_minute
         if limit:
             item = RateLimitItemPerMinute(limit, namespace="address-requests")
-            count = self._usage.on(lambda store: store.hit(item, host_of(address)))
-            if not count.allowed:
+            host = host_of(address)
+            if self._usage.on(lambda store: store.add(item, host)) > limit:
+                count = self._usage.on(lambda store: store.look(item, host))
                 raise self._used_up("address_requests_per_minute", item, count)
 
     def admit(self, client: Client) -> Admission:
@@ -87,7 +88,7 @@ class Rates:
             if place is not None:
                 self._usage.give(key, place)
             if tokens is not None and used:
-                self._usage.on(lambda store: store.hit(tokens, key, cost=used))
+                self._usage.on(lambda store: store.add(tokens, key, cost=used))
 
         return Admission(client, headers, release)
 

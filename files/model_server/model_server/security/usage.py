@@ -16,13 +16,12 @@ import uuid
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 from limits import RateLimitItem
-from limits.storage import RedisStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.storage import RedisStorage, Storage
 from redis import ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -52,7 +51,7 @@ return 1
 
 @dataclass(frozen=True)
 class Count:
-    """How a window stands: whether it was kept, what remains, and when it ends."""
+    """How a window stands: whether it is kept, what remains, and when it ends (epoch, seconds)."""
 
     allowed: bool
     remaining: int
@@ -62,18 +61,28 @@ class Count:
 class Store(ABC):
     """One place where usage is counted."""
 
-    def __init__(self, windows: FixedWindowRateLimiter) -> None:
-        self.windows = windows
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
-    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> Count:
-        """Count `cost`; the window keeps it even when it does not fit."""
-        allowed = self.windows.hit(item, *identifiers, cost=cost)
-        return replace(self.look(item, *identifiers), allowed=allowed)
+    def add(self, item: RateLimitItem, *key: str, cost: int = 1) -> int:
+        """Count `cost`, which the window keeps even beyond the limit; return its count."""
+        return self._storage.incr(item.key_for(*key), item.get_expiry(), cost)
 
-    def look(self, item: RateLimitItem, *identifiers: str) -> Count:
+    def hit(self, item: RateLimitItem, *key: str) -> Count:
+        """Count one; `allowed` when it still fits."""
+        count = self.add(item, *key)
+        reset = self._storage.get_expiry(item.key_for(*key))
+        return Count(count <= item.amount, max(0, item.amount - count), reset)
+
+    def look(self, item: RateLimitItem, *key: str) -> Count:
         """Tell how a window stands; `allowed` when one more fits."""
-        stats = self.windows.get_window_stats(item, *identifiers)
-        return Count(stats.remaining > 0, stats.remaining, stats.reset_time)
+        name = item.key_for(*key)
+        remaining = max(0, item.amount - self._storage.get(name))
+        return Count(remaining > 0, remaining, self._storage.get_expiry(name))
+
+    def clear(self, item: RateLimitItem, *key: str) -> None:
+        """Forget a window."""
+        self._storage.clear(item.key_for(*key))
 
     @abstractmethod
     def take(self, name: str, limit: int, seconds: int) -> str | None:
@@ -88,7 +97,7 @@ class MemoryStore(Store):
     """Counts of this process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__(FixedWindowRateLimiter(MemoryWindows(clock)))
+        super().__init__(MemoryWindows(clock))
         self._clock = clock
         self._lock = threading.Lock()
         self._places: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -123,8 +132,7 @@ class RedisStore(Store):
             # Once, at once: Redis may have closed a connection that was idle.
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
-        storage = RedisStorage(uri, connection_pool=pool, key_prefix=prefix)
-        super().__init__(FixedWindowRateLimiter(storage))
+        super().__init__(RedisStorage(uri, connection_pool=pool, key_prefix=prefix))
         self._prefix = prefix
         self._redis = Redis(connection_pool=pool)
         self._take = self._redis.register_script(_TAKE)

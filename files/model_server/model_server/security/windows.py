@@ -13,7 +13,7 @@ _FIRST_SWEEP = 1024
 
 
 class MemoryWindows(Storage):
-    """A storage of `limits` for fixed windows, exact between threads.
+    """A storage of `limits`, exact between threads.
 
     The library's own MemoryStorage starts a thread each 10 ms of traffic that walks all keys, which
     a client with many addresses turns into load; two threads may there lose a count; and it cannot
