@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fakes import FakeEngine
 from model_server.app import create_app
-from model_server.credentials import ApiKey, Credentials, LoadedSettings
+from model_server.credentials import Credentials, LoadedSettings
 from model_server.runtime import Runtime
 from model_server.settings import Settings
 
@@ -51,17 +53,31 @@ def key_hash(key: str) -> str:
 
 
 class Service:
-    """An application on the fake engine, with a client that knows the key."""
+    """An application on the fake engine, with a client that knows the key.
 
-    def __init__(self, engine: FakeEngine, snapshot: Path, **sections: Any) -> None:
+    `credentials` are added to the key; `clock` is that of limits and expiry.
+    """
+
+    def __init__(
+        self,
+        engine: FakeEngine,
+        snapshot: Path,
+        *,
+        credentials: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
+        **sections: Any,
+    ) -> None:
         self.engine = engine
         self.settings = Settings.model_validate_json(
             json.dumps(settings_content(snapshot, **sections))
         )
         self.runtime = Runtime(self.settings, create_engine=lambda name, purpose: engine)
-        credentials = Credentials(api_keys=[ApiKey(name="demo", sha256=key_hash(KEY))])
-        loaded = LoadedSettings(settings=self.settings, credentials=credentials)
-        self.app = create_app(loaded, self.runtime)
+        keys = {"api_keys": [{"name": "demo", "sha256": key_hash(KEY)}]}
+        loaded = LoadedSettings(
+            settings=self.settings,
+            credentials=Credentials.model_validate_json(json.dumps(keys | (credentials or {}))),
+        )
+        self.app = create_app(loaded, self.runtime, clock)
         self.client = self.app.test_client()
 
     def load(self) -> Service:

@@ -4,20 +4,32 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import partial
+
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, openai, operations, predict
+from .api import _docs, _envelope, openai, operations, predict, session
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
 from .runtime import Runtime
-from .security.authentication import Authenticator
+from .security.access import Access
+from .security.secret_ages import SecretAges
 
 EXTENSION = "model_server"
 
 
-def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFlask:
-    """Build the application without side effects; the runtime is started by the process."""
+def create_app(
+    loaded: LoadedSettings,
+    runtime: Runtime | None = None,
+    clock: Callable[[], float] = time.time,
+) -> APIFlask:
+    """Build the application without side effects; the runtime is started by the process.
+
+    `clock` gives seconds since the epoch, for limits and for the expiry of keys.
+    """
     settings = loaded.settings
     app = APIFlask(
         "model_server",
@@ -38,16 +50,19 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
     )
     runtime = runtime or Runtime(settings, credential=loaded.credentials.upstream_token)
     app.extensions[EXTENSION] = runtime
-    _envelope.install(app, (_envelope.count(runtime.metrics), _envelope.log))
+    access = Access(settings, loaded.credentials, clock)
+    runtime.metrics.watch_limits(lambda: access.usage.fallback)
+    runtime.metrics.registry.register(SecretAges(loaded.credentials, clock))
+    _envelope.install(app, access, (_envelope.count(runtime.metrics), _envelope.log))
 
-    authenticator = (
-        Authenticator(loaded.credentials.api_keys) if settings.authentication.required else None
-    )
-    if authenticator is not None:
-        app.security_schemes = _docs.SECURITY_SCHEMES
+    app.security_schemes = _docs.security_schemes(settings)
     for surface in (openai, predict):
         blueprint = surface.build(runtime)
-        blueprint.before_request(lambda: _envelope.require_json_client(authenticator))
+        blueprint.before_request(partial(_envelope.admit_client, access))
+        app.register_blueprint(blueprint)
+    if access.login is not None:
+        blueprint = session.build(access.login)
+        blueprint.before_request(partial(_envelope.admit_stranger, access))
         app.register_blueprint(blueprint)
     app.register_blueprint(operations.build(runtime))
     return app

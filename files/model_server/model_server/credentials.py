@@ -4,18 +4,19 @@
 
 API keys stand there as SHA-256 (they are random and long), passwords as scrypt in Werkzeug's form
 (`scrypt:N:r:p$salt$hash`). All lists of keys begin with the one that is used for new work; the
-others are still accepted, so that keys can be rotated.
+others are still accepted, so that keys can be rotated. A name stands for one client: it counts, it
+owns conversations, and it stands in the logs.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from .settings import (
     SCOPES,
@@ -31,12 +32,24 @@ from .settings import (
 CREDENTIALS_FILE = "secrets.json"
 AES_KEY_BYTES = 32
 
-Time = Annotated[datetime, Field(strict=False)]
+_SCRYPT_BYTES = 256 * 1024 * 1024
+_SCRYPT_LEAST_N = 1024
+
+Time = Annotated[AwareDatetime, Field(strict=False)]
 
 
 def _aes_key(value: str) -> str:
     if len(base64.b64decode(value, validate=True)) != AES_KEY_BYTES:
         raise ValueError(f"must be {AES_KEY_BYTES} bytes in base64")
+    return value
+
+
+def _password_hash(value: str) -> str:
+    n, r, p = map(int, value.partition("$")[0].split(":")[1:])
+    # RFC 7914: N is a power of two, and a hash takes 128 * N * r bytes.
+    usable = n >= _SCRYPT_LEAST_N and n & (n - 1) == 0 and min(r, p) >= 1
+    if not usable or 128 * n * r > _SCRYPT_BYTES:
+        raise ValueError("has parameters that are not usable; make it as `scrypt:32768:8:1`")
     return value
 
 
@@ -63,7 +76,11 @@ class User(Section):
     """Somebody who signs in at `/login`."""
 
     name: Name
-    password_hash: Annotated[str, Field(pattern=r"^scrypt:\d+:\d+:\d+\$[^$]+\$[0-9a-f]+$")]
+    password_hash: Annotated[
+        str,
+        Field(pattern=r"^scrypt:\d{1,9}:\d{1,4}:\d{1,4}\$[^$]+\$[0-9a-f]+$", repr=False),
+        AfterValidator(_password_hash),
+    ]
     created: Time | None = None
     scopes: list[Scope] = Field(default=list(SCOPES))
     limits: KeyLimits = KeyLimits()
@@ -98,6 +115,29 @@ class Credentials(Section):
     upstream_token: str | None = Field(default=None, repr=False)
     redis_password: str | None = Field(default=None, repr=False)
 
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> Credentials:
+        users = [user.name for user in self.users]
+        _unique("users", users)
+        _unique("signing_keys", (key.kid for key in self.signing_keys))
+        _unique("conversation_keys", (key.version for key in self.conversation_keys))
+        # Two entries of one hash could have different names, scopes and limits.
+        _unique("api_keys", (key.sha256 for key in self.api_keys), show=False)
+        shared = sorted({key.name for key in self.api_keys}.intersection(users))
+        if shared:
+            raise ValueError(
+                f"api_keys and users share {', '.join(shared)}; a name stands for one client"
+            )
+        return self
+
+
+def _unique(field: str, values: Iterable[str], *, show: bool = True) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{field} holds {value if show else 'a key'} twice")
+        seen.add(value)
+
 
 class LoadedSettings(Section):
     """Settings together with the credentials they call for."""
@@ -109,7 +149,7 @@ class LoadedSettings(Section):
 def load_settings(file: Path, credentials_directory: Path | None) -> LoadedSettings:
     """Read settings and credentials.
 
-    Raises SettingsError when a file is wrong, or when a secret is missing that the settings require.
+    Raises SettingsError when a file is wrong, or lacks a secret that the settings require.
     """
     settings = read_settings(file)
     where = f"{file}: CREDENTIALS_DIRECTORY is not set"

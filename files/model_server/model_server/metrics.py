@@ -95,6 +95,12 @@ class Metrics:
             "model_server_queued_tokens", "Tokens that wait for computation.", registry=registry
         )
 
+        self._limits_fallback = Gauge(
+            "model_server_limits_fallback",
+            "1 while usage is counted by each process, because Redis cannot be reached.",
+            registry=registry,
+        )
+
     def request(self, route: str, status: int, code: str, seconds: float) -> None:
         """Count one answered request."""
         self._requests.labels(route, str(status), code).inc()
@@ -133,6 +139,10 @@ class Metrics:
         """Read readiness and queue length when the metrics are collected."""
         self._ready.set_function(lambda: float(ready()))
         self._queued.set_function(lambda: float(queued_tokens()))
+
+    def watch_limits(self, fallback: Callable[[], bool]) -> None:
+        """Read when the metrics are collected whether Redis is replaced by memory."""
+        self._limits_fallback.set_function(lambda: float(fallback()))
 
     def render(self) -> bytes:
         """Return the text exposition."""

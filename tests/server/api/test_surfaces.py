@@ -271,7 +271,7 @@ def test_the_openapi_document_is_whole(service: Service) -> None:
         assert resolve(document, reference)
     embeddings = document["paths"]["/v1/embeddings"]["post"]
     assert set(embeddings["responses"]) == {
-        *("200", "400", "401", "404", "413", "415", "422", "500", "503", "504")
+        *("200", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504")
     }
     for status, answer in embeddings["responses"].items():
         (media,) = answer["content"].values()

@@ -10,21 +10,44 @@ from ..errors import TABLE
 from ..settings import Settings
 from ..types import ErrorResponse
 
-SECURITY_SCHEMES: dict[str, Any] = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "API key"},
-    "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+_SCHEMES: dict[str, dict[str, Any]] = {
+    "api_key": {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "API key"},
+        "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    },
+    "jwt": {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Token of `POST /login`",
+        }
+    },
+    "none": {},
 }
+
+
+def security_schemes(settings: Settings) -> dict[str, Any]:
+    """Return the ways to identify oneself that the service accepts; one of them is enough."""
+    return {
+        name: scheme
+        for method in settings.authentication.methods
+        for name, scheme in _SCHEMES[method].items()
+    }
 
 
 def client(
     settings: Settings, summary: str, *statuses: int, description: str = ""
 ) -> dict[str, Any]:
-    """Document a path for clients: what it is, how it fails, and which key it needs."""
+    """Document a path for clients: what it is, how it fails, and which key it needs.
+
+    Every client may be refused for its address, scope or limits, without saying so.
+    """
     return {
         "summary": summary,
         "description": description or None,
-        "responses": failures(*statuses),
-        "security": list(SECURITY_SCHEMES) if settings.authentication.required else None,
+        "responses": failures(*sorted({*statuses, 403, 429})),
+        "security": list(security_schemes(settings)) or None,
     }
 
 

@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One way in and out for every request: id, authentication, error envelope, log line, metrics."""
+"""One way in and out for every request: id, admission, error envelope, log line, metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from ..errors import (
 from ..lanes.base import Timing
 from ..metrics import Metrics
 from ..records import Observer, RequestRecord
-from ..security.authentication import Authenticator
+from ..security.access import Access, Admission
+from ._scopes import for_operators, scope_of
 
 _log = structlog.get_logger("model_server.requests")
 
@@ -47,7 +48,7 @@ _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
 }
 
 
-def install(app: APIFlask, observers: Sequence[Observer]) -> None:
+def install(app: APIFlask, access: Access, observers: Sequence[Observer]) -> None:
     """Install the envelope on the application, not on blueprints: they cannot see a 404.
 
     Each observer is told of every request, after the last byte of its answer.
@@ -57,8 +58,11 @@ def install(app: APIFlask, observers: Sequence[Observer]) -> None:
     def open_request() -> None:
         sent = request.headers.get("X-Request-ID", "")
         request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        g.record = RequestRecord(request_id, request.method, address=request.remote_addr or "")
+        address = access.locate(request.remote_addr or "", request.headers.get("X-Forwarded-For"))
+        g.record = RequestRecord(request_id, request.method, address=address)
         g.started = time.perf_counter()
+        if for_operators(request.path) and not access.is_operator(address):
+            raise RouteNotFound(_BY_STATUS[404][1])
 
     # First of all: it takes Werkzeug's exceptions too, without their headers.
     @app.error_processor
@@ -82,11 +86,16 @@ def install(app: APIFlask, observers: Sequence[Observer]) -> None:
     def close_request(response: Response) -> Response:
         record: RequestRecord = g.record
         started: float = g.started
+        admission: Admission | None = g.get("admission")
         record.route = str(request.url_rule) if request.url_rule else "unmatched"
         record.status = response.status_code
         response.headers["X-Request-ID"] = record.request_id
+        if admission is not None:
+            response.headers.update(admission.headers)
 
         def end() -> None:
+            if admission is not None:
+                admission.release(record.tokens)
             record.seconds = time.perf_counter() - started
             for observer in observers:
                 observer(record)
@@ -124,12 +133,21 @@ def log(record: RequestRecord) -> None:
     )
 
 
-def require_json_client(authenticator: Authenticator | None) -> None:
-    """Before a client's request: check its key, then that its body is declared as JSON."""
-    if authenticator is not None:
-        g.record.client = authenticator.identify(
-            request.headers.get("Authorization"), request.headers.get("X-API-Key")
-        )
+def admit_client(access: Access) -> None:
+    """Before a client's request: admit it, then check that its body is declared as JSON."""
+    scope = scope_of(str(request.url_rule))
+    g.admission = access.admit(dict(request.headers), g.record.address, scope)
+    g.record.client = g.admission.client.name
+    _require_json()
+
+
+def admit_stranger(access: Access) -> None:
+    """Before a request that may come from anybody: check its address and that its body is JSON."""
+    access.check_address(g.record.address)
+    _require_json()
+
+
+def _require_json() -> None:
     if request.method == "POST" and not request.is_json:
         raise UnsupportedMediaType(_BY_STATUS[415][1])
     _limit_chunked_body()

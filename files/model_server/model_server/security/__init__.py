@@ -1,3 +1,3 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may call."""
+"""Who may call, and how much."""
