@@ -4,16 +4,33 @@
 
 from __future__ import annotations
 
+import time
+from typing import Protocol
+
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, openai, operations, predict
+from .api import _docs, _envelope, conversations, openai, operations, predict
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
+from .records import Observer
 from .runtime import Runtime
+from .security.audit import AuditLog
 from .security.authentication import Authenticator
+from .security.conversations import ConversationStore
 
 EXTENSION = "model_server"
+KEEPERS = "model_server_keepers"
+
+
+class Keeper(Protocol):
+    """What keeps something on disk; the process starts it after the fork and closes it."""
+
+    def start(self) -> None:
+        """Open it, or raise."""
+
+    def close(self) -> None:
+        """Bring everything to disk."""
 
 
 def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFlask:
@@ -38,15 +55,33 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
     )
     runtime = runtime or Runtime(settings, credential=loaded.credentials.upstream_token)
     app.extensions[EXTENSION] = runtime
-    _envelope.install(app, (_envelope.count(runtime.metrics), _envelope.log))
+    keepers: list[Keeper] = []
+    observers: list[Observer] = [_envelope.count(runtime.metrics), _envelope.log]
+    if settings.audit.file is not None:
+        audit = AuditLog(
+            settings.audit, loaded.credentials.audit_key, time.time, runtime.metrics.audit_failed
+        )
+        keepers.append(audit)
+        observers.append(audit)
+    _envelope.install(app, observers)
 
     authenticator = (
         Authenticator(loaded.credentials.api_keys) if settings.authentication.required else None
     )
     if authenticator is not None:
         app.security_schemes = _docs.SECURITY_SCHEMES
-    for surface in (openai, predict):
-        blueprint = surface.build(runtime)
+    surfaces = [openai.build(runtime), predict.build(runtime)]
+    if settings.conversations.file is not None:
+        store = ConversationStore(
+            settings.conversations.file,
+            loaded.credentials.conversation_keys,
+            settings.conversations.retention_days,
+            time.time,
+        )
+        keepers.append(store)
+        surfaces.append(conversations.build(settings, store))
+    app.extensions[KEEPERS] = tuple(keepers)
+    for blueprint in surfaces:
         blueprint.before_request(lambda: _envelope.require_json_client(authenticator))
         app.register_blueprint(blueprint)
     app.register_blueprint(operations.build(runtime))

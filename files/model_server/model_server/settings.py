@@ -266,7 +266,10 @@ class ConversationsSettings(Section):
 
     file: FilePath | None = Field(default=None, description="The database; null keeps nothing.")
     retention_days: int = Field(
-        default=30, ge=1, le=3650, description="A conversation is deleted after that many days."
+        default=30,
+        ge=1,
+        le=3650,
+        description="A conversation is deleted that many days after its last message.",
     )
 
 
@@ -322,6 +325,13 @@ class Settings(Section):
         if self.observability.canary_seconds >= self.observability.watchdog_seconds:
             raise ValueError(
                 "observability.canary_seconds must be less than observability.watchdog_seconds"
+            )
+        # A canary of a chat waits for a place, and an answer may hold one for a request's time.
+        longest = self.limits.request_timeout_seconds + self.observability.canary_seconds
+        if not batched and longest >= self.observability.watchdog_seconds:
+            raise ValueError(
+                "observability.watchdog_seconds must exceed limits.request_timeout_seconds and "
+                f"observability.canary_seconds together ({longest}) for chat"
             )
         return self
 
