@@ -17,7 +17,7 @@ from support import settings_content
 
 @pytest.fixture
 def configuration(tmp_path: Path, snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    content = settings_content(snapshot, authentication={"methods": []})
+    content = settings_content(snapshot, authentication={"methods": ["none"]})
     (tmp_path / "settings.json").write_text(json.dumps(content))
     monkeypatch.setenv("MODEL_SERVER_SETTINGS", str(tmp_path / "settings.json"))
     from model_server import gunicorn_conf
