@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The audit log: what a line tells, and that the chain outlives rotation, crashes and full disks."""
+"""The audit log: what a line tells; its chain outlives rotation, crashes and full disks."""
 
 from __future__ import annotations
 

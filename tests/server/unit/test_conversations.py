@@ -195,7 +195,7 @@ def test_a_row_is_of_no_use_in_another_place(
 ) -> None:
     mine, other = store.append("ann", None, TURN), store.append("ann", None, TURN)
     with sqlite3.connect(file) as database:
-        values = {name: value for name, value in (("mine", mine), ("other", other))}
+        values = {"mine": mine, "other": other}
         assert database.execute(statement, values).rowcount > 0
     owner = "bob" if "owner" in statement else "ann"
     with pytest.raises(ConversationUnreadable):

@@ -15,6 +15,11 @@ from model_server.security.redaction import mask
 LIMIT = 2000
 
 
+def wide(text: str) -> str:
+    """The text in full-width characters."""
+    return "".join(chr(ord(character) + 0xFEE0) for character in text)
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
@@ -22,18 +27,18 @@ LIMIT = 2000
         ("我的手机号是13800138000,谢谢", "我的手机号是[phone],谢谢"),
         ("+86 138-0013-8000", "[phone]"),
         ("8613800138000", "[phone]"),
-        ("１３８００１３８０００", "[phone]"),
+        (wide("13800138000"), "[phone]"),
         ("138\u200b0013\u200b8000", "[phone]"),
         ("①③⑧⓪⓪①③⑧⓪⓪⓪", "[phone]"),
         ("+44 20 7946 0958 or +1 (415) 555-2671", "[phone] or [phone]"),
         ("010-62345678", "[phone]"),
         ("13800138000 13900139000", "[phone] [phone]"),
         ("身份证11010519491231002X。", "身份证[identity]。"),
-        ("身份证１１０１０５１９４９１２３１００２ｘ", "身份证[identity]"),
+        ("身份证" + wide("11010519491231002x"), "身份证[identity]"),
         ("110105 19491231 0021", "[identity]"),
         ("old card 110105491231002", "old card [identity]"),
         ("邮箱wang.wei+x@mail.example.com.cn!", "邮箱[email]!"),
-        ("ｗａｎｇ＠ｅｘａｍｐｌｅ．ｃｏｍ", "[email]"),
+        (wide("wang@example.com"), "[email]"),
         ("密钥sk-proj-abcdefgh12345678", "密钥[key]"),
         ("Authorization: Bearer abc.def-123", "Authorization: [key]"),
         ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "[key]"),

@@ -37,10 +37,10 @@ def build(settings: Settings, store: ConversationStore) -> APIBlueprint:
     def delete_all() -> ConversationsDeleted:
         return ConversationsDeleted(deleted=store.delete(owner()))
 
-    @blueprint.delete("/conversations/<conversation_id>")
+    @blueprint.delete("/conversations/<identifier>")
     @blueprint.doc(**client(settings, "Delete one kept conversation", 401, 403, 404))
     @blueprint.output(ConversationsDeleted)
-    def delete_one(conversation_id: str) -> ConversationsDeleted:
-        return ConversationsDeleted(deleted=store.delete(owner(), conversation_id))
+    def delete_one(identifier: str) -> ConversationsDeleted:
+        return ConversationsDeleted(deleted=store.delete(owner(), identifier))
 
     return blueprint
