@@ -185,19 +185,6 @@ def test_a_stop_during_the_load_is_no_failure(
     assert watched.words == [("WATCHDOG_USEC=0",)]
 
 
-def test_a_chat_may_not_outlast_the_watchdog(snapshot: Path) -> None:
-    content = settings_content(
-        snapshot,
-        service={"task": "chat"},
-        engine={"name": "llama_cpp"},
-        limits={"request_timeout_seconds": 150},
-    )
-    with pytest.raises(ValueError, match=r"must exceed limits\.request_timeout_seconds .*\(180\)"):
-        Settings.model_validate_json(json.dumps(content))
-    content["observability"]["watchdog_seconds"] = 181
-    Settings.model_validate_json(json.dumps(content))
-
-
 @pytest.mark.parametrize("abstract", [True, False])
 def test_words_go_to_the_socket_of_the_service_manager(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool
