@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How much a worker grows under mixed requests; the engine is a fake, so the growth is the server's.
+"""How much a worker grows under mixed requests; with a fake engine, the growth is the server's.
 
 Usage: python memory_growth.py --requests N --record FILE
 """
@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fakes import word_id
 from gunicorn_process import Gunicorn
 from support import settings_content
 
@@ -31,8 +33,13 @@ _ENDS = 4
 Call = Callable[[Gunicorn, random.Random], tuple[int, dict[str, str], Any]]
 
 
+# The fake engine knows words by a short hash; a made-up one may be taken for one with an effect.
+_EFFECTS = {word_id(word) for word in ("poison", "nan", "die", "slow")}
+
+
 def _words(chance: random.Random, count: int) -> str:
-    return " ".join(f"w{chance.randrange(10**9)}" for _word in range(count))
+    made_up = iter(lambda: f"w{chance.randrange(10**9)}", None)
+    return " ".join(islice((word for word in made_up if word_id(word) not in _EFFECTS), count))
 
 
 def _embed(server: Gunicorn, texts: Any) -> tuple[int, dict[str, str], Any]:
@@ -62,13 +69,13 @@ CALLS: list[tuple[int, Call]] = [
 ]
 
 
-def content(folder: Path) -> dict[str, Any]:
-    """Settings without rates, and with an audit log that looks at every text."""
-    return settings_content(
-        folder,
-        rates={"requests_per_minute": 0, "address_requests_per_minute": 0},
-        audit={"file": str(folder / "audit.jsonl"), "input": "masked"},
-    )
+def sections(folder: Path) -> dict[str, Any]:
+    """Settings that refuse no request for its load, with an audit log that looks at every text."""
+    return {
+        "batching": {"max_queue_tokens": 4096},
+        "rates": {"requests_per_minute": 0, "address_requests_per_minute": 0},
+        "audit": {"file": str(folder / "audit.jsonl"), "input": "masked"},
+    }
 
 
 def measure(server: Gunicorn, requests: int, warm_up: int = WARM_UP) -> dict[str, Any]:
@@ -118,7 +125,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server = Gunicorn(folder, "fake_wsgi:app", content(folder))
+        server = Gunicorn(folder, "fake_wsgi:app", settings_content(folder, **sections(folder)))
         try:
             server.wait_ready()
             measured = measure(server, options.requests)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gunicorn_process import Start
-from memory_growth import ALLOWED_PERCENT, content, measure
+from memory_growth import ALLOWED_PERCENT, measure, sections
 
 pytestmark = pytest.mark.live
 
@@ -19,7 +19,7 @@ REQUESTS = 2000
 def test_memory_does_not_grow(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server = start(sections=content(tmp_path))
+    server = start(sections=sections(tmp_path))
     server.wait_ready()
     measured = measure(server, REQUESTS)
     del measured["samples_kib"]
