@@ -90,3 +90,9 @@ def test_a_service_that_keeps_none_has_no_such_path(service: Service, tmp_path: 
         error(answer, 404, "route_not_found")
     assert service.app.extensions[KEEPERS] == ()
     assert [file.name for file in tmp_path.iterdir()] == ["snapshot"]
+
+
+@pytest.mark.parametrize("identifier", ["x", "%00", "%ED%A0%80", "'%20OR%201=1--", "0" * 2000])
+def test_any_identifier_can_be_asked_for(client: Any, identifier: str) -> None:
+    answer = client.delete(f"/conversations/{identifier}", headers=AUTHORIZED)
+    error(answer, 404, "conversation_not_found")

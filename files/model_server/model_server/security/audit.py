@@ -98,11 +98,11 @@ class AuditLog:
         """Record a request, unless it was a probe."""
         if record.route in PROBES:
             return
-        fields = self._describe(record)
         try:
+            fields = {"kind": "request", **self._describe(record)}
             with self._lock:
                 self._ready_file()
-                self._write({"kind": "request", **fields})
+                self._write(fields)
                 head = self._head
         except Exception as error:
             self._fail(error)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -62,10 +63,10 @@ class ConversationUnreadable(Exception):
 
 @dataclass(frozen=True)
 class KeptMessage:
-    """One message; `role` is `user` or `assistant`."""
+    """One message."""
 
-    role: str
-    text: str
+    role: Literal["system", "user", "assistant"]
+    content: str
 
 
 @dataclass(frozen=True)
