@@ -93,6 +93,13 @@ class Gunicorn:
         """POST to /v1/embeddings."""
         return self.request("POST", "/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": texts})
 
+    @property
+    def worker(self) -> int | None:
+        """Process id of the worker; None while there is none."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition, failing with the log when the process ends or time is up."""
         end = time.monotonic() + START_SECONDS

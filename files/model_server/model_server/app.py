@@ -7,18 +7,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, openai, operations, predict, session
+from .api import _docs, _envelope, conversations, openai, operations, predict, session
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
+from .records import Observer
 from .runtime import Runtime
 from .security.access import Access
+from .security.audit import AuditLog
+from .security.conversations import ConversationStore
 from .security.secret_ages import SecretAges
 
 EXTENSION = "model_server"
+KEEPERS = "model_server_keepers"
+
+
+class Keeper(Protocol):
+    """What keeps something on disk; the process starts it after the fork and closes it."""
+
+    def start(self) -> None:
+        """Open it, or raise."""
+
+    def close(self) -> None:
+        """Bring everything to disk."""
 
 
 def create_app(
@@ -28,8 +43,49 @@ def create_app(
 ) -> APIFlask:
     """Build the application without side effects; the runtime is started by the process.
 
-    `clock` gives seconds since the epoch, for limits and for the expiry of keys.
+    `clock` gives seconds since the epoch, for limits, expiry and what is kept.
     """
+    settings, credentials = loaded.settings, loaded.credentials
+    runtime = runtime or Runtime(settings, credential=credentials.upstream_token)
+    metrics = runtime.metrics
+    access = Access(settings, credentials, clock)
+    metrics.watch_limits(lambda: access.usage.fallback)
+    metrics.registry.register(SecretAges(credentials, clock))
+
+    keepers: list[Keeper] = []
+    observers: list[Observer] = [_envelope.count(metrics), _envelope.log]
+    if settings.audit.file is not None:
+        audit = AuditLog(settings.audit, credentials.audit_key, clock, metrics.audit_failed)
+        keepers.append(audit)
+        observers.append(audit)
+    store = None
+    if settings.conversations.file is not None:
+        store = ConversationStore(
+            settings.conversations.file,
+            credentials.conversation_keys,
+            settings.conversations.retention_days,
+            clock,
+        )
+        keepers.append(store)
+
+    app = _bare_app(loaded)
+    app.extensions |= {EXTENSION: runtime, KEEPERS: tuple(keepers)}
+    _envelope.install(app, access, observers)
+    surfaces = [openai.build(runtime), predict.build(runtime)]
+    if store is not None:
+        surfaces.append(conversations.build(settings, store))
+    for blueprint in surfaces:
+        blueprint.before_request(partial(_envelope.admit_client, access))
+        app.register_blueprint(blueprint)
+    if access.login is not None:
+        blueprint = session.build(access.login)
+        blueprint.before_request(partial(_envelope.admit_stranger, access))
+        app.register_blueprint(blueprint)
+    app.register_blueprint(operations.build(runtime))
+    return app
+
+
+def _bare_app(loaded: LoadedSettings) -> APIFlask:
     settings = loaded.settings
     app = APIFlask(
         "model_server",
@@ -48,21 +104,5 @@ def create_app(
         VALIDATION_ERROR_SCHEMA=_docs.error_schema(),
         VALIDATION_ERROR_STATUS_CODE=422,
     )
-    runtime = runtime or Runtime(settings, credential=loaded.credentials.upstream_token)
-    app.extensions[EXTENSION] = runtime
-    access = Access(settings, loaded.credentials, clock)
-    runtime.metrics.watch_limits(lambda: access.usage.fallback)
-    runtime.metrics.registry.register(SecretAges(loaded.credentials, clock))
-    _envelope.install(app, access, (_envelope.count(runtime.metrics), _envelope.log))
-
     app.security_schemes = _docs.security_schemes(settings)
-    for surface in (openai, predict):
-        blueprint = surface.build(runtime)
-        blueprint.before_request(partial(_envelope.admit_client, access))
-        app.register_blueprint(blueprint)
-    if access.login is not None:
-        blueprint = session.build(access.login)
-        blueprint.before_request(partial(_envelope.admit_stranger, access))
-        app.register_blueprint(blueprint)
-    app.register_blueprint(operations.build(runtime))
     return app

@@ -14,7 +14,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from . import logs
-from .app import EXTENSION
+from .app import EXTENSION, KEEPERS
 from .credentials import from_environment
 
 _settings = from_environment().settings
@@ -65,7 +65,9 @@ raw_env = [
 
 
 def post_worker_init(worker: Any) -> None:
-    """Load the model in the worker, after the fork; the process answers meanwhile."""
+    """Open the records and load the model, after the fork; the process answers meanwhile."""
+    for keeper in worker.wsgi.extensions[KEEPERS]:
+        keeper.start()
     runtime = worker.wsgi.extensions[EXTENSION]
     runtime.on_failure = lambda: os._exit(_WORKER_BOOT_ERROR)
     # The worker finishes what it can and ends; the arbiter starts a new one.
@@ -74,6 +76,8 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Stop the batcher once the worker has answered its requests."""
+    """Stop the batcher once the worker has answered its requests, and close the records."""
     if getattr(worker, "wsgi", None) is not None:
         worker.wsgi.extensions[EXTENSION].stop(timeout=_STOP_SECONDS)
+        for keeper in worker.wsgi.extensions[KEEPERS]:
+            keeper.close()

@@ -87,6 +87,11 @@ class Metrics:
         self._generated = Counter(
             "model_server_generated_tokens", "Tokens generated.", registry=registry
         )
+        self._audit_failures = Counter(
+            "model_server_audit_failures",
+            "Requests that the audit log could not record.",
+            registry=registry,
+        )
         self._model = Info("model_server_model", "What is served.", registry=registry)
         self._ready = Gauge(
             "model_server_ready", "1 when loaded and the canary passed.", registry=registry
@@ -130,6 +135,10 @@ class Metrics:
         self._generation.observe(seconds)
         if first_seconds is not None:
             self._first_token.observe(first_seconds)
+
+    def audit_failed(self) -> None:
+        """Count one request that is missing in the audit log."""
+        self._audit_failures.inc()
 
     def describe(self, labels: dict[str, str]) -> None:
         """Publish what is served."""

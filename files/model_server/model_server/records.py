@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+PROBES = frozenset({"/health", "/healthz", "/ready", "/metrics"})
+"""Routes that are asked for every few seconds, by machines."""
+
 
 @dataclass
 class RequestRecord:

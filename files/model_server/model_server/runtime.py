@@ -63,6 +63,7 @@ class Runtime:
         self._clock = clock
         self._notify = notify
         self._state = State.STARTING
+        self._moving = threading.Lock()
         self._engine: Engine | None = None
         self._task: Task | None = None
         self._lane: Lane | None = None
@@ -98,11 +99,11 @@ class Runtime:
         self._task = task = task_class.create(engine, settings)
         self._lane = lane = self._make_lane(task)
         lane.start()
-        lane.try_canary(settings.observability.watchdog_seconds)
+        lane.try_canary(self._canary_timeout)
         self._describe(engine)
         self.loaded_at = int(time.time())
-        self._state = State.READY
-        _log.info("model_ready", seconds=round(self._clock() - started, 3))
+        if self._move(State.STARTING, State.READY):
+            _log.info("model_ready", seconds=round(self._clock() - started, 3))
 
     def run(self, request: Any, inputs: int) -> tuple[Any, Timing]:
         """Answer one request of a batch task within its time, or raise a ServiceError."""
@@ -131,7 +132,8 @@ class Runtime:
 
     def stop(self, timeout: float) -> None:
         """Finish admitted work within `timeout` seconds and refuse the rest."""
-        self._state = State.STOPPED
+        with self._moving:
+            self._state = State.STOPPED
         self._stopped.set()
         if self._lane is not None:
             self._lane.stop(timeout)
@@ -152,14 +154,17 @@ class Runtime:
     def _live(self) -> None:
         """Load, then prove again and again that requests are answered."""
         observability = self.settings.observability
+        # A worker before this one may have set the watchdog; loading takes as long as it takes.
+        self._notify(watchdog.allow(0))
         try:
             self.load()
         except Exception as error:
-            self._state = State.FAILED
-            _log.critical("model_failed", reason=str(error), exc_info=error)
-            self.on_failure()
+            if self._move(State.STARTING, State.FAILED):
+                _log.critical("model_failed", reason=str(error), exc_info=error)
+                self.on_failure()
             return
-        self._notify(watchdog.allow(observability.watchdog_seconds), watchdog.ALIVE)
+        if not self._stopped.is_set():
+            self._notify(watchdog.allow(observability.watchdog_seconds), watchdog.ALIVE)
         while not self._stopped.wait(observability.canary_seconds):
             self.check()
 
@@ -168,15 +173,30 @@ class Runtime:
         if self._lane is None or self._state not in (State.READY, State.UNHEALTHY):
             return
         try:
-            self._lane.try_canary(self.settings.observability.watchdog_seconds)
+            self._lane.try_canary(self._canary_timeout)
         except Exception as error:
-            _log.error("canary_failed", reason=str(error))
-            before, after = State.READY, State.UNHEALTHY
-        else:
+            if not self._stopped.is_set():
+                _log.error("canary_failed", reason=str(error))
+            self._move(State.READY, State.UNHEALTHY)
+            return
+        if not self._stopped.is_set():
             self._notify(watchdog.ALIVE)
-            before, after = State.UNHEALTHY, State.READY
-        if self._state is before:
+        if self._move(State.UNHEALTHY, State.READY):
+            _log.info("canary_passed")
+
+    @property
+    def _canary_timeout(self) -> float:
+        """Seconds from one canary until the service manager gives up, less the pause before it."""
+        observability = self.settings.observability
+        return float(observability.watchdog_seconds - observability.canary_seconds)
+
+    def _move(self, before: State, after: State) -> bool:
+        """Go from one state to another; False when the runtime is elsewhere, such as stopped."""
+        with self._moving:
+            if self._state is not before:
+                return False
             self._state = after
+        return True
 
     def _not_offered(self, why: str) -> TaskNotOffered:
         task = self.settings.service.task

@@ -266,7 +266,10 @@ class ConversationsSettings(Section):
 
     file: FilePath | None = Field(default=None, description="The database; null keeps nothing.")
     retention_days: int = Field(
-        default=30, ge=1, le=3650, description="A conversation is deleted after that many days."
+        default=30,
+        ge=1,
+        le=3650,
+        description="A conversation is deleted that many days after its last message.",
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,14 @@ from support import settings_content
 def _starter(folder: Path, snapshot: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def start(application: str = "fake_wsgi:app", **env: str) -> Gunicorn:
+        def start(
+            application: str = "fake_wsgi:app",
+            sections: dict[str, Any] | None = None,
+            **env: str,
+        ) -> Gunicorn:
             (folder / "run").mkdir()
-            content = settings_content(snapshot, limits={"request_timeout_seconds": 20})
+            wanted = {"limits": {"request_timeout_seconds": 20}, **(sections or {})}
+            content = settings_content(snapshot, **wanted)
             gunicorn = Gunicorn(folder / "run", application, content, **env)
             stack.callback(gunicorn.close)
             return gunicorn
@@ -36,10 +42,16 @@ def start(tmp_path: Path, snapshot: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    """A ready server that the tests of one module share."""
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Start the server that the tests of one module share."""
     folder = tmp_path_factory.mktemp("server")
     with _starter(folder, folder) as starter:
-        gunicorn = starter()
-        gunicorn.wait_ready()
-        yield gunicorn
+        yield starter
+
+
+@pytest.fixture(scope="module")
+def server(start_shared: Start) -> Gunicorn:
+    """A ready server that the tests of one module share."""
+    gunicorn = start_shared()
+    gunicorn.wait_ready()
+    return gunicorn

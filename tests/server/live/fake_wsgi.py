@@ -1,20 +1,43 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Entry point like `model_server.wsgi`, on the fake engine. Not part of the product."""
+"""Entry point like `model_server.wsgi`, on the fake engine. Not part of the product.
+
+While the folder $FAKE_FAULTS holds a file `hang`, the engine computes nothing; with a file `fail`
+it raises.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 from fakes import FakeEngine
 from model_server import logs
 from model_server.app import create_app
 from model_server.credentials import from_environment
-from model_server.engines.base import EngineStartFailed
+from model_server.engines.base import EngineStartFailed, FloatArray, TensorBatch
 from model_server.runtime import Runtime
 
+_faults = Path(os.environ.get("FAKE_FAULTS", "/nonexistent"))
+
+
+class FaultyEngine(FakeEngine):
+    """A fake engine whose faults are switched from outside the process."""
+
+    def encode(self, batch: TensorBatch) -> FloatArray:
+        """Compute, unless told otherwise."""
+        while (_faults / "hang").exists():
+            time.sleep(0.02)
+        if (_faults / "fail").exists():
+            raise RuntimeError("told to fail")
+        # What the fake keeps for other tests would grow with each request.
+        self.batches.clear()
+        return super().encode(batch)
+
+
 _failure = os.environ.get("FAKE_LOAD_ERROR")
-_engine = FakeEngine(load_error=EngineStartFailed(_failure) if _failure else None)
+_engine = FaultyEngine(load_error=EngineStartFailed(_failure) if _failure else None)
 _loaded = from_environment()
 logs.configure(_loaded.settings.observability.log_level)
 app = create_app(_loaded, Runtime(_loaded.settings, create_engine=lambda name, purpose: _engine))

@@ -292,3 +292,33 @@ def test_every_admitted_request_ends_with_its_own_rows(
             assert isinstance(job.future.exception(), InferenceFailed)
     assert lane.batcher.queued_tokens == 0
     assert lane.deaths == 0
+
+
+def test_an_urgent_request_goes_before_all_that_wait(lane: Lane) -> None:
+    lane.hold()
+    waiting = [lane.batcher.submit([Item(60, value)], LATE) for value in range(3)]
+    urgent = lane.batcher.submit([Item(60, 8), Item(60, 9)], LATE, urgent=True)
+    lane.gate.set()
+    assert result(urgent) == [8, 9]
+    assert [result(job) for job in waiting] == [[0], [1], [2]]
+    assert lane.calls == [[-1], [8], [9], [0], [1], [2]]
+
+
+def test_a_full_queue_admits_an_urgent_request(lane: Lane) -> None:
+    lane.hold()
+    waiting = [lane.batcher.submit([Item(64, value)], LATE) for value in range(QUEUE // 64)]
+    with pytest.raises(Overloaded):
+        lane.batcher.submit([Item(1)], LATE)
+    urgent = lane.batcher.submit([Item(2, 9)], LATE, urgent=True)
+    assert lane.batcher.queued_tokens == QUEUE + 2
+    lane.gate.set()
+    assert result(urgent) == [9]
+    assert [result(job) for job in waiting] == [[0], [1], [2], [3]]
+    assert lane.calls[1] == [9]
+    assert lane.batcher.queued_tokens == 0
+
+
+def test_an_urgent_request_is_refused_by_a_stopping_or_dead_batcher(lane: Lane) -> None:
+    lane.batcher.stop(timeout=30)
+    with pytest.raises((Draining, NotReady)):
+        lane.batcher.submit([Item(1)], LATE, urgent=True)

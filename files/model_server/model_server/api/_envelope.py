@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..lanes.base import Timing
 from ..metrics import Metrics
-from ..records import Observer, RequestRecord
+from ..records import PROBES, Observer, RequestRecord
 from ..security.access import Access, Admission
 from ._scopes import for_operators, scope_of
 
@@ -35,8 +35,6 @@ _log = structlog.get_logger("model_server.requests")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PROBLEMS_NAMED = 3
-# Asked for every few seconds: at level info they would drown the clients' requests.
-_PROBES = {"/health", "/ready", "/metrics"}
 
 _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
     400: (MalformedRequest, "The body cannot be read: it must be JSON in UTF-8."),
@@ -120,7 +118,8 @@ def log(record: RequestRecord) -> None:
     """Observer that writes one line a request; never an input."""
     level = "error" if record.status == 500 else "info"
     key = {} if record.client is None else {"key": record.client}
-    getattr(_log, "debug" if record.route in _PROBES else level)(
+    # At level info probes would drown the clients' requests.
+    getattr(_log, "debug" if record.route in PROBES else level)(
         "request",
         request_id=record.request_id,
         route=record.route,
