@@ -246,7 +246,7 @@ def _predict(
 
 def _conversation(messages: Messages, **options: Any) -> ChatCompletionRequest:
     user: list[Any] = [{"role": "user", "content": messages}]
-    turns = user if isinstance(messages, str) else list(messages)
+    turns: list[Any] = user if isinstance(messages, str) else list(messages)
     return _body(ChatCompletionRequest, model="", messages=turns, **options)
 
 
