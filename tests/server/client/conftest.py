@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from driver import Driver  # noqa: E402
+from driver import Driver
 
 
 @pytest.fixture(params=["sync", "async"])

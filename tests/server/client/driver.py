@@ -56,7 +56,9 @@ class Driver:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    def call(self, script: Script, name: str, *args: Any, options: Any = None, **kwargs: Any) -> Any:
+    def call(
+        self, script: Script, name: str, *args: Any, options: Any = None, **kwargs: Any
+    ) -> Any:
         """Call one operation and return what it returns; a stream is read to (text, stream)."""
         return self.calls(script, (name, args, kwargs), options=options)[-1]
 

@@ -16,9 +16,7 @@ from model_server.types import LoginRequest
 
 GOOD = Answer(200, {}, vectors([1.0]).content)
 BUSY = Answer(503, {}, b"")
-EXPIRED = Answer(
-    401, {}, b'{"error":{"message":"m","type":"t","code":"expired","request_id":"r"}}'
-)
+EXPIRED = Answer(401, {}, b'{"error":{"message":"m","type":"t","code":"expired","request_id":"r"}}')
 
 
 def start(clock: FakeClock, session: Session | None = None, **policy: float) -> Flow[Embeddings]:

@@ -68,7 +68,9 @@ class BaseClient(Generic[ConnectionT]):
             socket=None if socket is None else Path(socket),
             ca=None if ca is None else Path(ca),
         )
-        self._session = Session(model=model, secret=_checked_secret(token if api_key is None else api_key))
+        self._session = Session(
+            model=model, secret=_checked_secret(token if api_key is None else api_key)
+        )
         self._policy = Policy(
             timeout=timeout,
             connect_timeout=connect_timeout,
