@@ -19,6 +19,24 @@ URL = "https://service.test"
 KEY = "sk-very-secret-key"
 MODEL = "all-MiniLM-L6-v2"
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+COST = {"tokens": 5, "truncated": False}
+CHAT = {
+    "id": "c",
+    "created": 1,
+    "model": MODEL,
+    "choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}],
+    "usage": USAGE,
+}
+CARD = {
+    "id": MODEL,
+    "created": 1,
+    "owned_by": "package",
+    "task": "embedding",
+    "revision": "1",
+    "max_tokens": 256,
+    "fingerprint": "sha256:1",
+}
+ENTITY = {"text": "Ada", "type": "PER", "start": 0, "end": 3, "score": 0.9}
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 

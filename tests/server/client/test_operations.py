@@ -9,34 +9,31 @@ from typing import Any
 import httpx2
 import pytest
 
-from driver import KEY, MODEL, USAGE, WHOLE, Driver, Script, events, failure, ok, vectors
+from driver import (
+    CARD,
+    CHAT,
+    COST,
+    ENTITY,
+    KEY,
+    MODEL,
+    USAGE,
+    WHOLE,
+    Driver,
+    Script,
+    events,
+    failure,
+    ok,
+    vectors,
+)
 from model_server import types
 from model_server.client import ResponseInvalid, VectorSpaceChanged
 
-COST = {"tokens": 5, "truncated": False}
-CHAT = {
-    "id": "c",
-    "created": 1,
-    "model": MODEL,
-    "choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}],
-    "usage": USAGE,
-}
 RERANK = {
     "id": "r",
     "model": MODEL,
     "results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}],
     "usage": {"total_tokens": 9},
 }
-CARD = {
-    "id": MODEL,
-    "created": 1,
-    "owned_by": "package",
-    "task": "embedding",
-    "revision": "1",
-    "max_tokens": 256,
-    "fingerprint": "sha256:1",
-}
-ENTITY = {"text": "Ada", "type": "PER", "start": 0, "end": 3, "score": 0.9}
 CASES: dict[str, tuple[Any, ...]] = {
     # name of the case: method, arguments, keywords; request; answer; attribute and its value
     "rerank": (
