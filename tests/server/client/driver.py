@@ -37,6 +37,12 @@ CARD = {
     "fingerprint": "sha256:1",
 }
 ENTITY = {"text": "Ada", "type": "PER", "start": 0, "end": 3, "score": 0.9}
+RERANK = {
+    "id": "r",
+    "model": MODEL,
+    "results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}],
+    "usage": {"total_tokens": 9},
+}
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 

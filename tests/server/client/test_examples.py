@@ -4,77 +4,20 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flask import Flask, Response, request
-from flask_sock import Sock
 from werkzeug.serving import make_server
 
-from driver import CARD, CHAT, COST, ENTITY, KEY, MODEL, WHOLE, failure, ok, vectors
+from driver import KEY, MODEL
 from model_server import client as sdk
+from stand_in import stand_in
 
 EXAMPLES = Path(sdk.__file__).resolve().parents[2] / "examples"
-RESULTS: dict[str, Any] = {
-    "similarity": {"similarity": 0.5, **COST},
-    "ner": {"entities": [ENTITY], **COST},
-}
-
-
-def stand_in(offered: set[str]) -> Flask:
-    """The routes that the examples call, with fixed answers."""
-    app = Flask("stand_in")
-
-    @app.before_request
-    def need_key() -> Any:
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
-            return send(failure(401, "invalid_api_key"))
-        return None
-
-    @app.get("/v1/models")
-    def models() -> Any:
-        return {"object": "list", "data": [CARD | {"object": "model"}]}
-
-    @app.post("/v1/embeddings")
-    def embeddings() -> Any:
-        texts = request.get_json()["input"]
-        rows = [[1.0, float(index)] for index, _ in enumerate(texts)]
-        return send(vectors(*rows, x_vector_space="sha256:1"))
-
-    @app.post("/predict")
-    def predict() -> Any:
-        task = request.get_json()["task_type"]
-        if task in offered:
-            return {"result": RESULTS[task]}
-        body = failure(404, "task_not_offered").json()
-        body["error"]["details"] = {"offered": sorted(offered)}
-        return body, 404
-
-    @app.post("/v1/chat/completions")
-    def chat() -> Any:
-        if request.get_json().get("stream"):
-            return Response(iter(WHOLE), content_type="text/event-stream")
-        return send(ok(CHAT | {"object": "chat.completion"}))
-
-    def ws(connection: Any) -> None:
-        while True:
-            turns = len(json.loads(connection.receive())["history"])
-            connection.send(json.dumps({"type": "delta", "text": f"after {turns}"}))
-            usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-            connection.send(json.dumps({"type": "end", "finish_reason": "stop", "usage": usage}))
-
-    Sock(app).route("/ws")(ws)
-    return app
-
-
-def send(answer: Any) -> Response:
-    return Response(answer.content, status=answer.status_code, headers=dict(answer.headers))
 
 
 @pytest.fixture(params=[{"similarity", "ner"}], ids=["all offered"])

@@ -16,6 +16,7 @@ from driver import (
     ENTITY,
     KEY,
     MODEL,
+    RERANK,
     USAGE,
     WHOLE,
     Driver,
@@ -28,12 +29,6 @@ from driver import (
 from model_server import types
 from model_server.client import ResponseInvalid, VectorSpaceChanged
 
-RERANK = {
-    "id": "r",
-    "model": MODEL,
-    "results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}],
-    "usage": {"total_tokens": 9},
-}
 CASES: dict[str, tuple[Any, ...]] = {
     # name of the case: method, arguments, keywords; request; answer; attribute and its value
     "rerank": (
