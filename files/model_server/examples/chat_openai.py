@@ -8,6 +8,7 @@ import ssl
 
 import openai
 from arguments import run
+from openai.types.chat import ChatCompletionUserMessageParam
 
 QUESTION = "Name three colours of the rainbow."
 
@@ -22,7 +23,7 @@ def main(url: str, key: str | None, ca: str | None) -> None:
     ) as client:
         model = client.models.list().data[0].id
         print(f"model: {model}")
-        asked = [{"role": "user", "content": QUESTION}]
+        asked: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": QUESTION}]
         whole = client.chat.completions.create(
             model=model, messages=asked, max_tokens=64, temperature=0
         )

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 from arguments import run
 
 from model_server.client import Client
@@ -36,7 +38,7 @@ def main(url: str, key: str | None, ca: str | None) -> None:
 
 def cosine(left: list[float], right: list[float]) -> float:
     """Cosine of two vectors."""
-    return dot(left, right) / (dot(left, left) * dot(right, right)) ** 0.5
+    return dot(left, right) / math.sqrt(dot(left, left) * dot(right, right))
 
 
 def dot(left: list[float], right: list[float]) -> float:
