@@ -23,7 +23,7 @@ ALLOWED = re.compile(
     | changelogs/changelog\.yaml
     | docs/[\w./-]+\.(md|png|svg)
     | files/model_server/(pyproject\.toml | README\.md | model_server/py\.typed)
-    | files/model_server/(locks/[\w.-]+\.txt | (model_server|examples)/[\w/]+\.py)
+    | files/model_server/(locks/[\w.-]+\.txt | (model_server|examples)/[\w/]+\.(py|sh))
     | files/model_tools/(requirements\.in | README\.md | locks/[\w.-]+\.txt)
     | files/compile_lock\.py
     | inventories/\w+/(hosts\.yml | (group|host)_vars/[\w/]+\.yml)
