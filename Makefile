@@ -9,7 +9,7 @@ BENCH ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-fast lint locks bench-verify molecule soak clean
+.PHONY: help demo demo-clean test test-fast lint locks bench-verify bench-edge molecule soak clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ locks: ## Compile a lock: make locks LOCK="--project model_tools --python 3.12 -
 
 bench-verify: ## Measure fetching and verifying beside other programs: BENCH="--rounds 9"
 	@$(PYTHON) -m tools.bench verify $(BENCH)
+
+bench-edge: ## Measure what Nginx adds to the time to the first event: BENCH="--rounds 300"
+	@$(PYTHON) -m tools.bench edge $(BENCH)
 
 soak: ## Run what takes long: make soak, or make soak PART=name
 	@$(PYTHON) -m tools.soak $(PART)

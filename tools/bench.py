@@ -15,7 +15,7 @@ from . import collection, venv
 from .paths import ROOT, binary
 from .report import Failure, main
 
-VENVS = {"verify": ("dev", "clients")}
+VENVS = {"verify": ("dev", "clients"), "edge": ("dev", "server")}
 
 
 def _command_line() -> int:
@@ -25,10 +25,14 @@ def _command_line() -> int:
     for each in VENVS[name]:
         venv.ensure(each)
     collection.link()
-    clients = {"MODEL_CLIENTS_PYTHON": binary("clients", "python")}
+    pythons = {
+        f"MODEL_{each.upper()}_PYTHON": binary(each, "python")
+        for each in VENVS[name]
+        if each != "dev"
+    }
     script = str(ROOT / "benchmarks" / f"{name}.py")
     command = [binary("dev", "python"), script, *options]
-    return subprocess.run(command, env={**os.environ, **clients}, check=False).returncode
+    return subprocess.run(command, env={**os.environ, **pythons}, check=False).returncode
 
 
 if __name__ == "__main__":

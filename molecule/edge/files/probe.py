@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Look at the edge of a host from outside; print each check that fails, then exit with 1.
 
-Usage: probe.py; it needs /root/signed.pem and /root/issued.pem, the roots of both services.
+Usage: probe.py; it needs /root/<service>.pem, the root of each service.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-SIGNED, ISSUED = "signed.example.test", "issued.example.test"
-ROOTS = {SIGNED: "/root/signed.pem", ISSUED: "/root/issued.pem"}
+SIGNED, ISSUED, CLOSED = "signed.example.test", "issued.example.test", "closed.example.test"
+ROOTS = {SIGNED: "/root/signed.pem", ISSUED: "/root/issued.pem", CLOSED: "/root/closed.pem"}
+EXTRA_PORT = 18789
 failures: list[str] = []
 
 
@@ -46,16 +47,34 @@ def check(what: str, holds: bool, seen: object = "") -> None:
         failures.append(f"{what}: {seen!r}")
 
 
-def ask(
-    method: str, path: str, domain: str = SIGNED, body: bytes | None = None, **headers: str
-) -> Answer:
-    """Send one request over HTTPS; the chain and the name are verified."""
+def connect(domain: str, port: int) -> http.client.HTTPSConnection:
+    """Return a connection whose chain and name will be verified."""
     context = ssl.create_default_context(cafile=ROOTS[domain])
-    connection = http.client.HTTPSConnection(domain, timeout=20, context=context)
+    return http.client.HTTPSConnection(domain, port, timeout=20, context=context)
+
+
+def ask(
+    method: str,
+    path: str,
+    domain: str = SIGNED,
+    body: bytes | None = None,
+    port: int = 443,
+    **headers: str,
+) -> Answer:
+    """Send one request over HTTPS."""
+    connection = connect(domain, port)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body=body, headers=sent)
     response = connection.getresponse()
     return Answer(response.status, response.headers, response.read())
+
+
+def open_stream(name: str) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
+    """Open a stream of the stand-in, which sends one event and waits."""
+    connection = connect(SIGNED, 443)
+    headers = {"X-Stream": name, "X-API-Key": "stream"}
+    connection.request("POST", "/v1/chat/completions", body=b"{}", headers=headers)
+    return connection, connection.getresponse()
 
 
 def ask_plainly(path: str, host: str = SIGNED) -> Answer:
@@ -66,10 +85,10 @@ def ask_plainly(path: str, host: str = SIGNED) -> Answer:
     return Answer(response.status, response.headers, response.read())
 
 
-def handshake(name: str, *flags: str) -> str:
+def handshake(name: str, *flags: str, port: int = 443) -> str:
     """Return what openssl says about a handshake for ``name``, or for none if it is empty."""
     names = ["-servername", name] if name else ["-noservername"]
-    command = ["openssl", "s_client", "-connect", f"{SIGNED}:443", *names, *flags]
+    command = ["openssl", "s_client", "-connect", f"{SIGNED}:{port}", *names, *flags]
     done = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=20)
     return (done.stdout + done.stderr).decode(errors="replace")
 
@@ -84,8 +103,8 @@ def reachable(port: int) -> bool:
 
 
 def check_firewall() -> None:
-    """SSH, HTTP and HTTPS are open, another listening port is not."""
-    for port, open_ in ((22, True), (80, True), (443, True), (8000, False)):
+    """SSH, HTTP, HTTPS and the extra port are open, another listening port is not."""
+    for port, open_ in ((22, True), (80, True), (443, True), (EXTRA_PORT, True), (8000, False)):
         check(f"port {port} is {'open' if open_ else 'closed'}", reachable(port) == open_)
 
 
@@ -183,7 +202,7 @@ def check_routes() -> None:
     check(
         "an error has HSTS too", "Strict-Transport-Security" in answer.headers, str(answer.headers)
     )
-    for path in ("/metrics", "/openapi.json"):
+    for path in ("/metrics", "/openapi.json", "/playground"):
         check(f"{path} is hidden", ask("GET", path).error.get("code") == "route_not_found")
         check(f"operators see {path}", ask("GET", path, ISSUED).status == 200)
 
@@ -212,6 +231,7 @@ def check_routes() -> None:
         answer.status == 404 and b'"method"' in answer.body,
         answer,
     )
+    check("and its limits", answer.headers["RateLimit"] is not None, str(answer.headers))
     answer = ask("GET", "/health", Host=ISSUED)
     check("a name is served by its own site", answer.status == 200, answer)
     answer = ask("GET", "/health", Host="unknown.example.test")
@@ -220,6 +240,83 @@ def check_routes() -> None:
         answer.error.get("code") == "misdirected_request",
         answer,
     )
+
+
+def check_streams() -> None:
+    """An event arrives before the next one is made, and the server learns that a client left."""
+    connection, stream = open_stream("stepped")
+    event = stream.readline() + stream.readline()
+    check("the first event arrives alone", event == b"data: first\n\n", event)
+    check("the next is asked for", ask("GET", "/health", X_Release="stepped").status == 200)
+    rest = stream.read()
+    check("and arrives", rest == b"data: second\n\n", rest)
+    connection.close()
+
+    connection, stream = open_stream("broken")
+    stream.readline()
+    stream.close()
+    connection.close()
+    left: list[str] = []
+    for _attempt in range(50):
+        left = json.loads(ask("GET", "/health").body)["left"]
+        if "broken" in left:
+            break
+        time.sleep(0.1)
+    check("the server learns within seconds that a client left", "broken" in left, left)
+
+
+def check_websocket() -> None:
+    """A WebSocket passes at its path, and an upgrade to nothing else and nowhere else does."""
+    connection = connect(SIGNED, 443)
+    connection.connect()
+    upgrade = (
+        f"GET /ws HTTP/1.1\r\nHost: {SIGNED}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        "X-API-Key: socket\r\n\r\n"
+    )
+    connection.sock.sendall(upgrade.encode())
+    incoming = connection.sock.makefile("rb")
+    head = b"".join(iter(incoming.readline, b"\r\n"))
+    # The answer to this key in RFC 6455, 1.3
+    agreed = head.startswith(b"HTTP/1.1 101") and b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+    check("a WebSocket opens", agreed, head)
+    if agreed:
+        for text in (b"first", b"second"):
+            # A mask of zeros leaves the text as it is.
+            connection.sock.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+            echo = incoming.read(2 + len(text))
+            check("a text comes back", echo == bytes([0x81, len(text)]) + text, echo)
+    connection.close()
+
+    for path, protocol in (("/v1/models", "websocket"), ("/ws", "h2c")):
+        sent = {"Upgrade": protocol, "Connection": "Upgrade", "X_API_Key": "upgrade"}
+        answer = ask("GET", path, **sent)
+        seen = {name.lower() for name in json.loads(answer.body)["headers"]}
+        check(f"{path} is not upgraded to {protocol}", not seen & {"upgrade", "connection"}, seen)
+    answer = ask("POST", "/ws", X_API_Key="upgrade")
+    check("/ws takes GET only", answer.headers["Allow"] == "GET", str(answer.headers))
+
+
+def check_extra_port() -> None:
+    """The extra port has the same routes, limits and allowlist."""
+    answer = ask("GET", "/v1/models", port=EXTRA_PORT, X_API_Key="extra")
+    check("the extra port answers", answer.status == 200, answer)
+    headers = json.loads(answer.body)["headers"]
+    check("its number is passed on", headers["X-Forwarded-Port"] == str(EXTRA_PORT), headers)
+    for path in ("/metrics", "/admin"):
+        answer = ask("GET", path, port=EXTRA_PORT)
+        check(f"{path} is hidden there, too", answer.error.get("code") == "route_not_found", answer)
+    answers = [ask("GET", "/v1/models", port=EXTRA_PORT, X_API_Key="extra") for _i in range(6)]
+    check("its limits are shared", 429 in [answer.status for answer in answers])
+    for port in (443, EXTRA_PORT):
+        answer = ask("GET", "/health", CLOSED, port=port)
+        check(
+            f"port {port} refuses who is not on the allowlist",
+            (answer.status, answer.error.get("code")) == (403, "address_not_allowed"),
+            answer,
+        )
+    said = handshake("unknown.example.test", port=EXTRA_PORT)
+    check("an unknown name is refused there, too", "unrecognized name" in said, said)
 
 
 def check_limits() -> None:
@@ -252,7 +349,16 @@ def check_limits() -> None:
 
 def main() -> int:
     """Run all checks."""
-    for part in (check_firewall, check_plain_http, check_tls, check_routes, check_limits):
+    for part in (
+        check_firewall,
+        check_plain_http,
+        check_tls,
+        check_routes,
+        check_streams,
+        check_websocket,
+        check_extra_port,
+        check_limits,
+    ):
         part()
     check("the issued certificate is verified", ask("GET", "/health", ISSUED).status == 200)
     print("\n".join(failures) or "all checks passed")
