@@ -7,7 +7,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, openai, operations, predict
+from .api import _docs, _envelope, openai, operations, pages, predict
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
 from .runtime import Runtime
@@ -49,5 +49,6 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
         blueprint = surface.build(runtime)
         blueprint.before_request(lambda: _envelope.require_json_client(authenticator))
         app.register_blueprint(blueprint)
-    app.register_blueprint(operations.build(runtime))
+    for surface in (operations, pages):
+        app.register_blueprint(surface.build(runtime))
     return app
