@@ -40,6 +40,15 @@ class UnixConnection(http.client.HTTPConnection):
 class Gunicorn:
     """One process under test."""
 
+    @property
+    def bind(self) -> str:
+        """Where gunicorn listens."""
+        return f"unix:{self.socket}"
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Make a connection to it."""
+        return UnixConnection(self.socket)
+
     def __init__(self, folder: Path, application: str, content: dict[str, Any], **env: str) -> None:
         self.socket = folder / "http.sock"
         self.home = folder / "home"
@@ -62,7 +71,7 @@ class Gunicorn:
                 [
                     *(sys.executable, "-m", "gunicorn"),
                     *("--config", "python:model_server.gunicorn_conf"),
-                    *("--bind", f"unix:{self.socket}", application),
+                    *("--bind", self.bind, application),
                 ],
                 env=environment,
                 cwd=folder,
@@ -74,7 +83,7 @@ class Gunicorn:
         self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, dict[str, str], Any]:
         """Send one request on a connection of its own; return status, headers and JSON."""
-        connection = UnixConnection(self.socket)
+        connection = self.connect()
         try:
             data = body if body is None or hasattr(body, "__next__") else json.dumps(body)
             connection.request(

@@ -54,7 +54,7 @@ function drawEntities(entities, text) {
   }
   return [
     el("ul", { class: "types", "aria-label": t("ner_legend") }, types.map((type) =>
-      el("li", { class: colourOf(type) }, type,
+      el("li", { class: colourOf(type) }, `${type} `,
         el("span", { class: "count" }, entities.filter((entity) => entity.type === type).length)))),
     markedText(text, entities, mark),
     el("div", { class: "scroll" }, entityTable(entities)),

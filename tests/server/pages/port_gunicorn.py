@@ -1,0 +1,27 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A gunicorn that a browser can reach."""
+
+from __future__ import annotations
+
+import http.client
+import re
+
+from gunicorn_process import Gunicorn
+
+
+class PortGunicorn(Gunicorn):
+    """gunicorn on a free port of the loopback address."""
+
+    bind = "127.0.0.1:0"
+
+    @property
+    def origin(self) -> str:
+        """Where a browser finds it; raises OSError before it listens."""
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.log.read_text())
+        if found is None:
+            raise OSError("it does not listen yet")
+        return found[0]
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.origin.removeprefix("http://"), timeout=60)
