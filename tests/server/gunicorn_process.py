@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,7 +38,9 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Gunicorn:
-    """One process under test."""
+    """One process under test. `secrets` are those beside its API key."""
+
+    secrets: ClassVar[dict[str, Any]] = {}
 
     @property
     def bind(self) -> str:
@@ -56,7 +58,7 @@ class Gunicorn:
         self.log = folder / "log"
         (folder / "settings.json").write_text(json.dumps(content))
         keys = {"api_keys": [{"name": "demo", "sha256": key_hash(KEY)}]}
-        (folder / "secrets.json").write_text(json.dumps(keys))
+        (folder / "secrets.json").write_text(json.dumps(keys | self.secrets))
         environment = {
             **os.environ,
             "HOME": str(self.home),

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fake_wsgi import app
 from flask import Response, g, jsonify, request
 
-from fake_wsgi import app
-from model_server.errors import InferenceFailed, RateLimited
+from model_server.errors import InferenceFailed, InvalidCredentials, RateLimited
+from support import KEY
 
 FOLDER = Path(os.environ["CANNED"])
 FIRST, REST = ["The ", "sea "], ["never ", "sleeps."]
@@ -83,6 +84,14 @@ def rerank() -> Response:
     return jsonify({"id": "1", "model": "canned", "results": results, "usage": {"total_tokens": 9}})
 
 
+def login() -> Response:
+    """Sign `ada` in; her token is the key of the tests, which the application knows."""
+    body = request.get_json()
+    if body != {"username": "ada", "password": "right"}:
+        raise InvalidCredentials("The user name or the password is wrong.")
+    return jsonify({"access_token": KEY, "token_type": "Bearer", "expires_in": 3600})
+
+
 def chat() -> Response:
     message = request.get_json()["messages"][-1]["content"]
     if message == "limit":
@@ -131,6 +140,7 @@ def put(method: str, path: str, view: Callable[[], Response]) -> None:
 
 
 put("GET", "/v1/models", models)
+put("POST", "/login", login)
 put("POST", "/predict", predict)
 put("POST", "/v1/rerank", rerank)
 put("POST", "/v1/chat/completions", chat)

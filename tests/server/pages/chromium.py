@@ -108,9 +108,7 @@ class Chromium:
             "})()"
         )
         for kind in ("mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def type(self, selector: str, text: str) -> None:
         """Replace what stands in a field by typing."""
@@ -135,14 +133,17 @@ class Chromium:
         """Set the size of the window, and whether the system is dark."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def screenshot(self, file: Path) -> None:
-        """Save the whole page as PNG."""
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        """Save what the window shows as PNG."""
+        answer = self.call("Page.captureScreenshot")
         file.write_bytes(base64.b64decode(answer["data"]))
 
     def _note(self, message: dict[str, Any]) -> None:

@@ -21,8 +21,10 @@ from port_gunicorn import PortGunicorn  # noqa: E402
 from support import settings_content  # noqa: E402
 
 
-def serve(folder: Path, application: str, **env: str) -> Iterator[PortGunicorn]:
-    content = settings_content(folder, limits={"request_timeout_seconds": 20})
+def serve(folder: Path, application: str, methods: list[str], **env: str) -> Iterator[PortGunicorn]:
+    content = settings_content(
+        folder, limits={"request_timeout_seconds": 20}, authentication={"methods": methods}
+    )
     paths = os.pathsep.join(map(str, (SERVER, TESTS, TESTS / "live", HERE)))
     server = PortGunicorn(folder, application, content, PYTHONPATH=paths, **env)
     try:
@@ -35,7 +37,7 @@ def serve(folder: Path, application: str, **env: str) -> Iterator[PortGunicorn]:
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortGunicorn]:
     """The real application for embedding, on the fake engine."""
-    yield from serve(tmp_path_factory.mktemp("embedder"), "fake_wsgi:app")
+    yield from serve(tmp_path_factory.mktemp("embedder"), "fake_wsgi:app", ["api_key"])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def canned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortGunicorn]:
     """The stand-in for models of other tasks."""
     folder = tmp_path_factory.mktemp("canned")
     (folder / "answers").mkdir()
-    yield from serve(folder, "canned_wsgi:app", CANNED=str(folder / "answers"))
+    yield from serve(folder, "canned_wsgi:app", ["api_key", "jwt"], CANNED=str(folder / "answers"))
 
 
 @pytest.fixture(scope="module")
@@ -65,5 +67,3 @@ def page(browser: Chromium) -> Chromium:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the screenshots."""
     return Path(tmp_path_factory.mktemp("pictures"))
-
-

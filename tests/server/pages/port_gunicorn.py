@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import re
+from typing import Any, ClassVar
 
 from gunicorn_process import Gunicorn
 
@@ -14,6 +15,10 @@ class PortGunicorn(Gunicorn):
     """gunicorn on a free port of the loopback address."""
 
     bind = "127.0.0.1:0"
+    secrets: ClassVar[dict[str, Any]] = {
+        "users": [{"name": "ada", "password_hash": "scrypt:32768:8:1$salt$00"}],
+        "signing_keys": [{"kid": "1", "secret": "s" * 32}],
+    }
 
     @property
     def origin(self) -> str:

@@ -113,7 +113,7 @@ def test_the_key_stays_in_memory_and_out_of_sight(page: Chromium, embedder: Port
 
 
 def test_the_offered_code_does_the_same(page: Chromium, embedder: PortGunicorn) -> None:
-    texts = ["it's \"quoted\" $HOME `id`", "emoji 🚀 \\ backslash"]
+    texts = ['it\'s "quoted" $HOME `id`', "emoji 🚀 \\ backslash"]
     connect(page, embedder)
     embed(page, texts)
     offered = codes(page)
@@ -140,6 +140,20 @@ def test_a_wrong_key_is_explained_and_forgotten(page: Chromium, embedder: PortGu
     page.wait("document.querySelector('h1')?.innerText === 'all-MiniLM-L6-v2'")
 
 
+def test_a_user_can_sign_in_instead(page: Chromium, canned: PortGunicorn) -> None:
+    connect_to(page, canned, task="rerank")
+    page.click(".model button")
+    for password, end in (("wrong", "'.failure'"), ("right", "'.bench'")):
+        page.type("input[name=username]", "ada")
+        page.type("input[name=password]", password)
+        page.click(".sign-in form:nth-of-type(2) button")
+        page.wait(f"document.querySelector({end}) !== null")
+    assert "signed in until" in page.evaluate("document.querySelector('.model').innerText")
+    page.click("button.run")
+    page.wait("document.querySelector('.bars') !== null")
+    assert all(KEY not in code for code in codes(page).values())
+
+
 def test_a_failure_tells_code_request_and_remedy(page: Chromium, embedder: PortGunicorn) -> None:
     connect(page, embedder)
     embed(page, ["poison"])
@@ -156,7 +170,10 @@ def test_a_service_that_is_gone_is_told_as_such(page: Chromium, embedder: PortGu
     page.call("Network.enable")
     page.call(
         "Network.emulateNetworkConditions",
-        **{"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
+        offline=True,
+        latency=0,
+        downloadThroughput=0,
+        uploadThroughput=0,
     )
     try:
         page.click("button.run")
@@ -206,14 +223,21 @@ def test_the_language_can_be_switched_and_keeps_the_result(
     assert page.evaluate("document.documentElement.lang") == "zh"
     assert "Similarity" not in page.evaluate("document.body.innerText")
     assert page.evaluate("document.querySelector('textarea').value") == "\n".join(TEXTS)
-    assert page.evaluate("document.querySelector('.matrix tbody td:last-child').innerText") == before
+    assert (
+        page.evaluate("document.querySelector('.matrix tbody td:last-child').innerText") == before
+    )
     page.click("[data-language=en]")
     assert "Similarity" in page.wait(RESULT)
 
 
 @pytest.mark.parametrize(
     ("query", "browser_language", "expected"),
-    [("", "en-US", "en"), ("", "zh-CN", "zh"), ("?lang=en", "zh-CN", "en"), ("?lang=zh", "en", "zh")],
+    [
+        ("", "en-US", "en"),
+        ("", "zh-CN", "zh"),
+        ("?lang=en", "zh-CN", "en"),
+        ("?lang=zh", "en", "zh"),
+    ],
 )
 def test_the_address_or_the_browser_chooses_the_language(
     page: Chromium, embedder: PortGunicorn, query: str, browser_language: str, expected: str
@@ -354,9 +378,10 @@ def test_a_stream_that_breaks_keeps_its_words_and_tells_why(
     assert "The sea" in last_turn(page)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("language", "width", "dark"),
+    [("en", 1280, False), ("zh", 1280, True), ("en", 390, True), ("zh", 390, False)],
+)
 def test_nothing_sticks_out_of_the_page(
     page: Chromium,
     embedder: PortGunicorn,
@@ -369,8 +394,9 @@ def test_nothing_sticks_out_of_the_page(
     connect(page, embedder, f"?lang={language}")
     page.click("button.run")
     page.wait("document.querySelector('.matrix') !== null")
-    page.screenshot(pictures / f"playground-{language}-{width}-{'dark' if dark else 'light'}.png")
+    page.screenshot(pictures / f"playground-{language}-{width}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.open(f"{embedder.origin}/docs?lang={language}")
-    page.screenshot(pictures / f"docs-{language}-{width}-{'dark' if dark else 'light'}.png")
+    page.wait("document.querySelector('article .code button') !== null")
+    page.screenshot(pictures / f"docs-{language}-{width}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

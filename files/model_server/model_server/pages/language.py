@@ -23,8 +23,10 @@ Texts = dict[str, Any]
 @functools.cache
 def read(language: str) -> Texts:
     """Return all texts of a language; English meanings of errors come from their own table."""
-    texts: Texts = tomllib.loads((_FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
-    return {"errors": {row.code: row.__doc__ for row in TABLE}} | texts
+    texts: Texts = {"errors": {row.code: row.__doc__ for row in TABLE}}
+    for file in _FOLDER.glob(f"{language}.*"):
+        texts |= tomllib.loads(file.read_text(encoding="utf-8"))
+    return texts
 
 
 def of_playground() -> dict[str, Texts]:

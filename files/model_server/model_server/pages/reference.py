@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from werkzeug.routing import Rule
@@ -148,20 +148,17 @@ class Reference:
         if not self._translated:
             return row
         if isinstance(row, Variant):
-            text = self._texts["schemas"].get(row.title, "")
-            return Variant(row.title, row.path, text)
-        text = self._texts["fields"].get(row.owner, {}).get(row.name, "")
-        return Field(**{**row.__dict__, "description": text})
+            return replace(row, description=self._texts["schemas"].get(row.title, ""))
+        return replace(row, description=self._texts["fields"].get(row.owner, {}).get(row.name, ""))
 
     def _parameter(self, item: dict[str, Any]) -> Parameter:
         name = item["name"]
-        text = self._texts["parameters"].get(name, "")
         return Parameter(
             name=name,
             place=item["in"],
             type=self._schemas.type_of(item.get("schema", {})),
             required=item.get("required", False),
-            description=text,
+            description=self._texts["parameters"].get(name, ""),
         )
 
 
