@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,7 +38,18 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Gunicorn:
-    """One process under test."""
+    """One process under test. `secrets` are those beside its API key."""
+
+    secrets: ClassVar[dict[str, Any]] = {}
+
+    @property
+    def bind(self) -> str:
+        """Where gunicorn listens."""
+        return f"unix:{self.socket}"
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Make a connection to it."""
+        return UnixConnection(self.socket)
 
     def __init__(self, folder: Path, application: str, content: dict[str, Any], **env: str) -> None:
         self.socket = folder / "http.sock"
@@ -47,7 +58,7 @@ class Gunicorn:
         self.log = folder / "log"
         (folder / "settings.json").write_text(json.dumps(content))
         keys = {"api_keys": [{"name": "demo", "sha256": key_hash(KEY)}]}
-        (folder / "secrets.json").write_text(json.dumps(keys))
+        (folder / "secrets.json").write_text(json.dumps(keys | self.secrets))
         environment = {
             **os.environ,
             "HOME": str(self.home),
@@ -62,7 +73,7 @@ class Gunicorn:
                 [
                     *(sys.executable, "-m", "gunicorn"),
                     *("--config", "python:model_server.gunicorn_conf"),
-                    *("--bind", f"unix:{self.socket}", application),
+                    *("--bind", self.bind, application),
                 ],
                 env=environment,
                 cwd=folder,
@@ -74,7 +85,7 @@ class Gunicorn:
         self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, dict[str, str], Any]:
         """Send one request on a connection of its own; return status, headers and JSON."""
-        connection = UnixConnection(self.socket)
+        connection = self.connect()
         try:
             data = body if body is None or hasattr(body, "__next__") else json.dumps(body)
             connection.request(

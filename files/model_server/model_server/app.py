@@ -12,7 +12,16 @@ from typing import Protocol
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, conversations, openai, operations, predict, session
+from .api import (
+    _docs,
+    _envelope,
+    conversations,
+    openai,
+    operations,
+    pages,
+    predict,
+    session,
+)
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
 from .records import Observer
@@ -81,7 +90,8 @@ def create_app(
         blueprint = session.build(access.login)
         blueprint.before_request(partial(_envelope.admit_stranger, access))
         app.register_blueprint(blueprint)
-    app.register_blueprint(operations.build(runtime))
+    for room in (operations, pages):
+        app.register_blueprint(room.build(runtime))
     return app
 
 

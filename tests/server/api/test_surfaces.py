@@ -171,7 +171,7 @@ def test_a_request_ends_at_its_deadline(engine: FakeEngine, snapshot: Path) -> N
     service.runtime.stop(timeout=5)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/static/x", "/v1", "/v1/embeddings/", "/%00"])
+@pytest.mark.parametrize("path", ["/", "/redoc", "/static/x", "/v1", "/v1/embeddings/", "/%00"])
 def test_an_unknown_path_is_json(service: Service, path: str) -> None:
     error(service.client.get(path), 404, "route_not_found")
 

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[3] / "files" / "model_server" / "mode
 # A room may import those before it, and itself.
 ORDER = [
     {"types", "errors", "settings", "records", "watchdog"},
-    {"client", "credentials", "logs", "metrics"},
+    {"client", "credentials", "logs", "metrics", "pages"},
     {"security"},
     {"engines"},
     {"batching"},
