@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, openai, operations, predict
+from .api import _docs, _envelope, chat, conversation, openai, operations, predict, websocket
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
 from .runtime import Runtime
@@ -45,9 +47,20 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
     )
     if authenticator is not None:
         app.security_schemes = _docs.SECURITY_SCHEMES
-    for surface in (openai, predict):
-        blueprint = surface.build(runtime)
+
+    def admit(headers: Mapping[str, str], scope: str) -> str | None:
+        if authenticator is None:
+            return None
+        return authenticator.identify(headers.get("Authorization"), headers.get("X-Api-Key"))
+
+    for blueprint in (
+        openai.build(runtime),
+        predict.build(runtime),
+        chat.build(runtime),
+        conversation.build(runtime, None),
+    ):
         blueprint.before_request(lambda: _envelope.require_json_client(authenticator))
         app.register_blueprint(blueprint)
+    app.register_blueprint(websocket.build(runtime, admit, None))
     app.register_blueprint(operations.build(runtime))
     return app

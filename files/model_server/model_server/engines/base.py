@@ -151,9 +151,9 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class GenerationChunk:
-    """An addition to the answer.
+    """An addition to the answer, and the tokens of prompt and answer as far as they are known.
 
-    The last one has `finish_reason` and the token counts of the whole; its text may be empty.
+    The last one has `finish_reason` and the counts of the whole; its text may be empty.
     """
 
     text: str

@@ -110,13 +110,16 @@ class LlamaCppGenerator(TextGenerator):
             lambda hand_over: server.handle_chat_completions(body, hand_over), cancelled
         )
         reason = None
+        prompt, texts = 0, 0
         for event in events:
             if "choices" not in event:
                 raise _failure(event.get("error", event))
+            prompt = event.get("prompt_progress", {}).get("total", prompt)
             for choice in event["choices"]:
                 reason = choice["finish_reason"] or reason
                 if text := choice["delta"].get("content"):
-                    yield GenerationChunk(text)
+                    texts += 1
+                    yield GenerationChunk(text, None, prompt, texts)
             if usage := event.get("usage"):
                 yield GenerationChunk(
                     "",

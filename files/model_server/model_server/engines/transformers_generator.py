@@ -122,7 +122,7 @@ class TransformersGenerator(TextGenerator):
             # None while a character is not complete.
             piece = stops.feed(texts.step(self._tokenizer.backend_tokenizer, token) or "")
             if piece:
-                yield GenerationChunk(piece)
+                yield GenerationChunk(piece, None, len(prompt), count)
             if stops.stopped:
                 reason = "stop"
                 break

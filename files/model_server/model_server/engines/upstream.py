@@ -194,7 +194,7 @@ def _chunks(events: Iterator[dict[str, Any]]) -> Iterator[GenerationChunk]:
             reason = choice.get("finish_reason") or reason
             if text := (choice.get("delta") or {}).get("content"):
                 texts += 1
-                yield GenerationChunk(text)
+                yield GenerationChunk(text, None, 0, texts)
         usage = event.get("usage") or usage
     if reason is not None:
         yield GenerationChunk(

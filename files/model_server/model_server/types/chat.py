@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text
+from .base import RequestModel, ResponseModel, Text, absent
 
 FinishReason = Literal["stop", "length"]
 
@@ -121,8 +121,8 @@ class ChatCompletion(ResponseModel):
 class ChatDelta(ResponseModel):
     """What a chunk adds to the answer."""
 
-    role: Literal["assistant"] | None = None
-    content: str | None = None
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=absent)
+    content: str | None = Field(default=None, exclude_if=absent)
 
 
 class ChunkChoice(ResponseModel):
@@ -141,4 +141,6 @@ class ChatCompletionChunk(ResponseModel):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: ChatUsage | None = None
+    usage: ChatUsage | None = Field(
+        default=None, exclude_if=absent, description="In the last chunk, when asked for."
+    )
