@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fakes import FakeEngine
+from fakes import FakeEngine, FakeGenerator
 from model_server.app import create_app
 from model_server.credentials import ApiKey, Credentials, LoadedSettings
 from model_server.runtime import Runtime
@@ -45,6 +45,17 @@ def settings_content(model: Path, **sections: Any) -> dict[str, Any]:
     return content
 
 
+def chat_sections(**sections: Any) -> dict[str, Any]:
+    """Sections of a settings file for a chat; `sections` are merged over them."""
+    own: dict[str, Any] = {
+        "service": {"name": "smol", "task": "chat", "served_name": "smol"},
+        "engine": {"name": "llama_cpp", "max_tokens": 1024},
+    }
+    for name, section in sections.items():
+        own[name] = {**own.get(name, {}), **section}
+    return own
+
+
 def key_hash(key: str) -> str:
     """What stands in the credentials file for a key."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -53,15 +64,17 @@ def key_hash(key: str) -> str:
 class Service:
     """An application on the fake engine, with a client that knows the key."""
 
-    def __init__(self, engine: FakeEngine, snapshot: Path, **sections: Any) -> None:
+    def __init__(
+        self, engine: FakeEngine | FakeGenerator, snapshot: Path, /, **sections: Any
+    ) -> None:
         self.engine = engine
         self.settings = Settings.model_validate_json(
             json.dumps(settings_content(snapshot, **sections))
         )
         self.runtime = Runtime(self.settings, create_engine=lambda name, purpose: engine)
         credentials = Credentials(api_keys=[ApiKey(name="demo", sha256=key_hash(KEY))])
-        loaded = LoadedSettings(settings=self.settings, credentials=credentials)
-        self.app = create_app(loaded, self.runtime)
+        self.loaded = LoadedSettings(settings=self.settings, credentials=credentials)
+        self.app = create_app(self.loaded, self.runtime)
         self.client = self.app.test_client()
 
     def load(self) -> Service:

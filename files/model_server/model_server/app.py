@@ -10,6 +10,7 @@ from apiflask import APIFlask
 
 from . import __version__
 from .api import _docs, _envelope, chat, conversation, openai, operations, predict, websocket
+from .api._conversation import Conversations
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
 from .runtime import Runtime
@@ -18,7 +19,11 @@ from .security.authentication import Authenticator
 EXTENSION = "model_server"
 
 
-def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFlask:
+def create_app(
+    loaded: LoadedSettings,
+    runtime: Runtime | None = None,
+    conversations: Conversations | None = None,
+) -> APIFlask:
     """Build the application without side effects; the runtime is started by the process."""
     settings = loaded.settings
     app = APIFlask(
@@ -57,10 +62,10 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
         openai.build(runtime),
         predict.build(runtime),
         chat.build(runtime),
-        conversation.build(runtime, None),
+        conversation.build(runtime, conversations),
     ):
         blueprint.before_request(lambda: _envelope.require_json_client(authenticator))
         app.register_blueprint(blueprint)
-    app.register_blueprint(websocket.build(runtime, admit, None))
+    app.register_blueprint(websocket.build(runtime, admit, conversations))
     app.register_blueprint(operations.build(runtime))
     return app

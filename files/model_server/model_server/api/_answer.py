@@ -60,6 +60,7 @@ class Answer:
         except BaseException:
             self.close()
             raise
+        self._last = first
         self._chunks = itertools.chain([first], chunks)
 
     def __iter__(self) -> Iterator[str]:

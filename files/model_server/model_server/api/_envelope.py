@@ -57,7 +57,7 @@ def install(app: APIFlask, observers: Sequence[Observer]) -> None:
     Each observer is told of every request, after the last byte of its answer.
     """
 
-    app.extensions[OBSERVERS] = observers
+    observers = app.extensions[OBSERVERS] = list(observers)
 
     @app.before_request
     def open_request() -> None:

@@ -110,7 +110,7 @@ class _Session:
         self._admit = admit
         self._store = store
         self._headers: Mapping[str, str] | None = g.get("headers")
-        self._observers: tuple[Observer, ...] = current_app.extensions[OBSERVERS]
+        self._observers: list[Observer] = current_app.extensions[OBSERVERS]
         self._json = current_app.json
         self._address = g.record.address
         self._handshake_id = g.record.request_id

@@ -87,34 +87,44 @@ class Generation:
         self._chunks.put(chunk)
 
     def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[GenerationChunk]:
-        """Yield the chunks as they come; end early when the client has `gone`.
+        """Yield the chunks up to the one with `finish_reason`; fewer when the client has `gone`.
 
-        Raises the ServiceError by which the computation failed, or DeadlineExceeded.
+        Raises the ServiceError by which the computation failed, DeadlineExceeded or Draining.
         """
         looked = self._clock()
         try:
             while True:
-                try:
-                    chunk = self._chunks.get(timeout=_POLL_SECONDS)
-                except queue.Empty:
-                    if self._clock() >= self.deadline:
-                        raise DeadlineExceeded(
-                            "The answer took longer than a request may; ask for fewer tokens."
-                        ) from None
-                    chunk = GenerationChunk("")
-                if chunk is None:
-                    return
-                if isinstance(chunk, ServiceError):
-                    raise chunk
+                chunk = self._next()
                 # Chunks that come quickly must not keep a client that has gone unseen.
-                if not chunk.text or self._clock() - looked >= _POLL_SECONDS:
+                if chunk is None or self._clock() - looked >= _POLL_SECONDS:
                     looked = self._clock()
                     if gone():
                         return
-                if chunk.text or chunk.finish_reason is not None:
-                    yield chunk
+                if chunk is None:
+                    continue
+                yield chunk
+                if chunk.finish_reason is not None:
+                    return
         finally:
             self.close()
+
+    def _next(self) -> GenerationChunk | None:
+        """The next chunk, None when there is none yet."""
+        try:
+            chunk = self._chunks.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            if self._clock() < self.deadline:
+                return None
+            chunk = None
+        if isinstance(chunk, ServiceError):
+            raise chunk
+        if chunk is not None:
+            return chunk
+        if self._clock() >= self.deadline:
+            raise DeadlineExceeded(
+                "The answer took longer than a request may; ask for fewer tokens."
+            )
+        raise Draining("The server stopped during this answer.", retry_after=1)
 
 
 class GenerationLane(Lane):

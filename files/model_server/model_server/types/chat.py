@@ -80,7 +80,7 @@ class ChatCompletionRequest(RequestModel):
     seed: int | None = Field(
         default=None, ge=0, le=2**31 - 1, description="The same seed gives the same answer."
     )
-    n: Literal[1] | None = Field(default=None, description="Only one answer is given.")
+    n: int | None = Field(default=None, ge=1, le=1, description="Only one answer is given.")
     user: str | None = Field(default=None, description="Accepted for compatibility, not used.")
 
 
