@@ -18,9 +18,8 @@ import pytest
 import simple_websocket
 from wsproto import ConnectionType
 
-from gunicorn_process import Gunicorn, UnixConnection
+from gunicorn_process import Gunicorn, UnixConnection, openai_client
 from support import AUTHORIZED, KEY, chat_sections, settings_content
-from test_gunicorn import openai_client
 
 pytestmark = pytest.mark.live
 
@@ -290,7 +289,7 @@ def test_wrong_messages_are_told_and_the_next_is_answered(chat: ChatServer) -> N
         ('{"message": "a", "more": 1}', "invalid_value"),
         ('{"message": "a\\ud800"}', "invalid_value"),
         ('{"message": "fail"}', "engine_error"),
-        ("[" * 5000, "malformed_request"),
+        ("[" * 4000, "malformed_request"),
     ):
         client.send(text)
         assert client.hear()["error"]["code"] == code, text[:40]
