@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from model_server.app import create_app
+from model_server.credentials import ApiKey, Credentials, LoadedSettings
 from model_server.engines.base import (
     EngineStartFailed,
     GenerationChunk,
@@ -27,7 +30,9 @@ from model_server.engines.base import (
 )
 from model_server.engines.llama_cpp import LlamaCppGenerator
 from model_server.engines.markers import Markers
-from model_server.settings import EngineSettings
+from model_server.runtime import Runtime
+from model_server.settings import EngineSettings, Settings
+from support import AUTHORIZED, KEY, chat_sections, key_hash, settings_content
 
 pytestmark = pytest.mark.models
 
@@ -160,6 +165,33 @@ def test_a_long_prompt_can_be_cancelled_as_well(engine: LlamaCppGenerator) -> No
     assert cpu_seconds_of(1) < 0.1
 
 
+def test_a_stream_says_what_a_whole_answer_says(smollm2: Path) -> None:
+    sections = chat_sections(engine={"threads": 1}, limits={"request_timeout_seconds": 60})
+    settings = Settings.model_validate_json(json.dumps(settings_content(smollm2, **sections)))
+    credentials = Credentials(api_keys=[ApiKey(name="demo", sha256=key_hash(KEY))])
+    app = create_app(LoadedSettings(settings=settings, credentials=credentials))
+    runtime: Runtime = app.extensions["model_server"]
+    runtime.load()
+    body = {
+        "model": "smol",
+        "messages": [
+            {"role": message.role, "content": message.content} for message in (SYSTEM, QUESTION)
+        ],
+        "temperature": 0,
+        "seed": 1,
+    }
+    client = app.test_client()
+    whole = client.post("/v1/chat/completions", json=body, headers=AUTHORIZED).get_json()
+    streamed = client.post(
+        "/v1/chat/completions", json={**body, "stream": True}, headers=AUTHORIZED
+    ).get_data(as_text=True)
+    runtime.stop(timeout=5)
+    events = [json.loads(line[6:]) for line in streamed.split("\n\n") if line.startswith("data: {")]
+    deltas = [choice["delta"].get("content", "") for event in events for choice in event["choices"]]
+    assert "Paris" in whole["choices"][0]["message"]["content"]
+    assert "".join(deltas) == whole["choices"][0]["message"]["content"]
+
+
 def test_wrong_snapshots_stop_the_start(smollm2: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineStartFailed, match="it holds: none"):
         load(tmp_path)
@@ -187,7 +219,9 @@ import os, sys
 from pathlib import Path
 from model_server.engines.base import GenerationRequest, Message, Purpose
 from model_server.engines.llama_cpp import LlamaCppGenerator
-from model_server.settings import EngineSettings
+from model_server.runtime import Runtime
+from model_server.settings import EngineSettings, Settings
+from support import AUTHORIZED, KEY, chat_sections, key_hash, settings_content
 engine = LlamaCppGenerator()
 engine.load(Path(sys.argv[1]), EngineSettings(name="llama_cpp", max_tokens=256), Purpose.GENERATION)
 request = GenerationRequest((Message("user", "Hi"),), 2, 0.0, 1.0)

@@ -47,8 +47,8 @@ def build(runtime: Runtime) -> APIBlueprint:
             "Answer a conversation",
             *(400, 401, 404, 413, 415, 422, 500, 502, 503, 504),
             description="With `stream` the answer is a sequence of Server-Sent Events, each a "
-            "`chat.completion.chunk`, and ends with `data: [DONE]`. A failure after the first event is "
-            "the last event, with the body of an error, and no `[DONE]` follows.",
+            "`chat.completion.chunk`, and ends with `data: [DONE]`. A failure after the first "
+            "event is the last event, with the body of an error, and no `[DONE]` follows.",
         )
     )
     @blueprint.input(ChatCompletionRequest, arg_name="body")
