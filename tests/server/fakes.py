@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,17 @@ from model_server.engines.base import (
     EngineInfo,
     EngineOutOfMemory,
     FloatArray,
+    GenerationChunk,
+    GenerationRequest,
+    PromptRefused,
+    PromptTooLong,
     Purpose,
     TensorBatch,
     Text,
     TextEncoder,
+    TextGenerator,
     TokenizedText,
+    UpstreamError,
 )
 from model_server.settings import EngineSettings
 
@@ -93,6 +99,96 @@ class FakeEngine(TextEncoder):
         states = _STATES[ids].copy()
         states[ids == word_id("nan")] = np.nan
         return states
+
+
+class FakeGenerator(TextGenerator):
+    """Deterministic: it says the words of the last message, one chunk each, a token a word.
+
+    Words with an effect: `fail` raises, `die` ends the thread, `long`, `refused` and `upstream`
+    raise what a real engine raises, `slow` takes half a second, `hang` looks at nothing until
+    `unblock`, `endless` repeats until it is cancelled, `wait:FILE` waits until the file exists.
+    `stepped` lets each chunk out by one `step` of the test. `ended` counts the computations over.
+    """
+
+    info = EngineInfo("fake", "1", "cpu", "float32", HIDDEN, POSITIONS, 0)  # type: ignore[assignment]
+
+    def __init__(self, parallel: int = 1, trace: Path | None = None) -> None:
+        self._parallel = parallel
+        self._trace = trace
+        self.requests: list[GenerationRequest] = []
+        self.entered = threading.Event()
+        self.ended = 0
+        self.threads: set[str] = set()
+        self.stepped = False
+        self._steps = threading.Semaphore(0)
+        self._open = threading.Event()
+
+    @property
+    def parallel(self) -> int:
+        """As many as told."""
+        return self._parallel
+
+    def step(self, chunks: int = 1) -> None:
+        """Let chunks out."""
+        self._steps.release(chunks)
+
+    def unblock(self) -> None:
+        """End what hangs."""
+        self._open.set()
+
+    def load(self, snapshot: Path, settings: EngineSettings, purpose: Purpose) -> None:
+        """Load nothing."""
+
+    def generate(
+        self, request: GenerationRequest, cancelled: Callable[[], bool]
+    ) -> Generator[GenerationChunk]:
+        """Say the words, after their effects."""
+        self.requests.append(request)
+        self.threads.add(threading.current_thread().name)
+        self.entered.set()
+        prompt = sum(len(message.content.split()) for message in request.messages)
+        words = request.messages[-1].content.split()
+        said = 0
+        try:
+            while said < request.max_tokens and words and not cancelled():
+                if not self._may_step(cancelled):
+                    return
+                word = words[0] if words[0] == "endless" else words.pop(0)
+                self._effect(word, cancelled)
+                said += 1
+                yield GenerationChunk(f"{word} ", None, prompt, said)
+            if not cancelled():
+                yield GenerationChunk("", "length" if words else "stop", prompt, said)
+        finally:
+            self.ended += 1
+            if self._trace is not None:
+                (self._trace / f"ended-{time.monotonic()}").touch()
+
+    def _may_step(self, cancelled: Callable[[], bool]) -> bool:
+        while self.stepped and not self._steps.acquire(timeout=0.02):
+            if cancelled():
+                return False
+        return True
+
+    def _effect(self, word: str, cancelled: Callable[[], bool]) -> None:
+        failures: dict[str, BaseException] = {
+            "fail": RuntimeError("told to fail"),
+            "die": SystemExit("told to die"),
+            "long": PromptTooLong("The messages have 99 tokens; the model takes 32."),
+            "refused": PromptRefused("The template does not take these messages."),
+            "upstream": UpstreamError("The server behind this one answered 500: told to."),
+        }
+        if word in failures:
+            raise failures[word]
+        if word == "slow":
+            time.sleep(0.5)
+        if word == "endless":
+            time.sleep(0.01)
+        if word == "hang":
+            assert self._open.wait(timeout=30)
+        if word.startswith("wait:"):
+            while not Path(word.removeprefix("wait:")).exists() and not cancelled():
+                time.sleep(0.02)
 
 
 class FakeClock:

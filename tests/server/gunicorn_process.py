@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import openai
 import pytest
 
 from support import AUTHORIZED, KEY, key_hash
@@ -138,6 +140,14 @@ class Gunicorn:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(timeout=30)
+
+
+def openai_client(server: Gunicorn, key: str = KEY) -> openai.OpenAI:
+    """The official client, on the server's socket."""
+    # openai names its HTTP library nowhere, and has changed it before.
+    library = importlib.import_module(openai.DefaultHttpxClient.__base__.__module__.split(".")[0])
+    http = openai.DefaultHttpxClient(transport=library.HTTPTransport(uds=str(server.socket)))
+    return openai.OpenAI(api_key=key, base_url="http://localhost/v1", http_client=http)
 
 
 Start = Callable[..., Gunicorn]

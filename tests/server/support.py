@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fakes import FakeEngine
+from fakes import FakeEngine, FakeGenerator
 from model_server.app import create_app
 from model_server.credentials import Credentials, LoadedSettings
 from model_server.runtime import Runtime
@@ -47,6 +47,17 @@ def settings_content(model: Path, **sections: Any) -> dict[str, Any]:
     return content
 
 
+def chat_sections(**sections: Any) -> dict[str, Any]:
+    """Sections of a settings file for a chat; `sections` are merged over them."""
+    own: dict[str, Any] = {
+        "service": {"name": "smol", "task": "chat", "served_name": "smol"},
+        "engine": {"name": "llama_cpp", "max_tokens": 1024},
+    }
+    for name, section in sections.items():
+        own[name] = {**own.get(name, {}), **section}
+    return own
+
+
 def key_hash(key: str) -> str:
     """What stands in the credentials file for a key."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -60,8 +71,9 @@ class Service:
 
     def __init__(
         self,
-        engine: FakeEngine,
+        engine: FakeEngine | FakeGenerator,
         snapshot: Path,
+        /,
         *,
         credentials: dict[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
@@ -73,11 +85,11 @@ class Service:
         )
         self.runtime = Runtime(self.settings, create_engine=lambda name, purpose: engine)
         keys = {"api_keys": [{"name": "demo", "sha256": key_hash(KEY)}]}
-        loaded = LoadedSettings(
+        self.loaded = LoadedSettings(
             settings=self.settings,
             credentials=Credentials.model_validate_json(json.dumps(keys | (credentials or {}))),
         )
-        self.app = create_app(loaded, self.runtime, clock)
+        self.app = create_app(self.loaded, self.runtime, clock)
         self.client = self.app.test_client()
 
     def load(self) -> Service:

@@ -15,12 +15,15 @@ from . import __version__
 from .api import (
     _docs,
     _envelope,
+    chat,
+    conversation,
     conversations,
     openai,
     operations,
     pages,
     predict,
     session,
+    websocket,
 )
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
@@ -81,6 +84,9 @@ def create_app(
     app.extensions |= {EXTENSION: runtime, KEEPERS: tuple(keepers)}
     _envelope.install(app, access, observers)
     surfaces = [openai.build(runtime), predict.build(runtime)]
+    if settings.service.task == "chat":
+        surfaces += [chat.build(runtime), conversation.build(runtime, store)]
+        app.register_blueprint(websocket.build(runtime, access, store))
     if store is not None:
         surfaces.append(conversations.build(settings, store))
     for blueprint in surfaces:

@@ -82,6 +82,12 @@ class InsufficientScope(ServiceError):
     status, type, code = 403, "permission_error", "insufficient_scope"
 
 
+class OriginNotAllowed(ServiceError):
+    """A page of another site may not open this connection."""
+
+    status, type, code = 403, "permission_error", "origin_not_allowed"
+
+
 class RouteNotFound(ServiceError):
     """No such path."""
 
@@ -148,6 +154,12 @@ class LockedOut(ServiceError):
     status, type, code = 429, "rate_limit_error", "locked_out"
 
 
+class ClientGone(ServiceError):
+    """The client closed its connection before its answer; it stands in log and metrics only."""
+
+    status, type, code = 499, "invalid_request_error", "client_gone"
+
+
 class InferenceFailed(ServiceError):
     """The engine could not compute this input."""
 
@@ -197,6 +209,7 @@ TABLE: tuple[type[ServiceError], ...] = (
     TokenExpired,
     AddressNotAllowed,
     InsufficientScope,
+    OriginNotAllowed,
     RouteNotFound,
     ModelNotFound,
     TaskNotOffered,
@@ -209,6 +222,7 @@ TABLE: tuple[type[ServiceError], ...] = (
     ForbiddenInstruction,
     RateLimited,
     LockedOut,
+    ClientGone,
     InferenceFailed,
     InternalError,
     UpstreamFailed,

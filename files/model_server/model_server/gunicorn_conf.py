@@ -72,6 +72,8 @@ def post_worker_init(worker: Any) -> None:
     runtime.on_failure = lambda: os._exit(_WORKER_BOOT_ERROR)
     # The worker finishes what it can and ends; the arbiter starts a new one.
     runtime.on_death = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    # Open WebSockets would hold up a stop until its time is over.
+    runtime.stopping = lambda: not worker.alive
     runtime.start()
 
 

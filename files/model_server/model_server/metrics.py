@@ -84,6 +84,15 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._generations = Counter(
+            "model_server_generations",
+            "Answers generated; outcome is stop, length, cancelled or failed.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._prompted = Counter(
+            "model_server_prompt_tokens", "Tokens of the prompts of answers.", registry=registry
+        )
         self._generated = Counter(
             "model_server_generated_tokens", "Tokens generated.", registry=registry
         )
@@ -129,9 +138,19 @@ class Metrics:
         """Count inputs thrown away; reason is `cancelled` or `expired`."""
         self._dropped.labels(reason).inc(items)
 
-    def generated(self, tokens: int, first_seconds: float | None, seconds: float) -> None:
+    def generated(
+        self,
+        outcome: str,
+        *,
+        prompt_tokens: int,
+        completion_tokens: int,
+        first_seconds: float | None,
+        seconds: float,
+    ) -> None:
         """Record one answer; `first_seconds` is None when no text came."""
-        self._generated.inc(tokens)
+        self._generations.labels(outcome).inc()
+        self._prompted.inc(prompt_tokens)
+        self._generated.inc(completion_tokens)
         self._generation.observe(seconds)
         if first_seconds is not None:
             self._first_token.observe(first_seconds)

@@ -7,13 +7,13 @@ from __future__ import annotations
 import enum
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
 from . import engines, watchdog
-from .engines.base import Engine, Purpose
+from .engines.base import Engine, Message, Purpose
 from .errors import Draining, NotReady, TaskNotOffered
 from .lanes.base import Lane, Timing
 from .lanes.batch import BatchLane
@@ -21,6 +21,7 @@ from .lanes.generation import Generation, GenerationLane
 from .metrics import Metrics
 from .settings import Settings
 from .tasks import REGISTRY, ChatTask, Task
+from .tasks.chat import ChatOptions
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +40,8 @@ class Runtime:
     """Owns the model of one process.
 
     Creating it has no effect. `start` loads in a thread, so that the process answers meanwhile;
-    `on_failure` is called when loading fails, `on_death` when the batcher's thread ends.
+    `on_failure` is called when loading fails, `on_death` when a thread that computes ends.
+    `stopping` tells whether long connections should come to their end.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Runtime:
         self.metrics = Metrics()
         self.on_failure = on_failure
         self.on_death = on_death
+        self.stopping: Callable[[], bool] = lambda: self._state is State.STOPPED
         self.loaded_at = 0
         self._credential = credential
         self._create_engine = create_engine
@@ -95,7 +98,7 @@ class Runtime:
         engine = self._create_engine(settings.engine.name, task_class.purpose)
         self._engine = engine
         engine.credential = self._credential
-        engine.load(settings.model.path, settings.engine, task_class.purpose)
+        engine.load(settings.model.path, settings.engine_section, task_class.purpose)
         self._task = task = task_class.create(engine, settings)
         self._lane = lane = self._make_lane(task)
         lane.start()
@@ -112,12 +115,12 @@ class Runtime:
             raise self._not_offered("it only chats")
         return self._lane.run(request, inputs)
 
-    def generate(self, request: Any) -> Generation:
+    def generate(self, messages: Sequence[Message], options: ChatOptions) -> Generation:
         """Begin one answer of a chat, or raise a ServiceError; the caller closes it."""
         self.require_ready()
         if not isinstance(self._lane, GenerationLane):
             raise self._not_offered("it does not chat")
-        return self._lane.generate(request)
+        return self._lane.generate(messages, options)
 
     def require_ready(self) -> None:
         """Raise NotReady or Draining unless requests can be computed."""
@@ -142,7 +145,13 @@ class Runtime:
 
     def _make_lane(self, task: Task) -> Lane:
         if isinstance(task, ChatTask):
-            return GenerationLane(task, self.settings, clock=self._clock, metrics=self.metrics)
+            return GenerationLane(
+                task,
+                self.settings,
+                clock=self._clock,
+                metrics=self.metrics,
+                on_death=lambda: self.on_death(),
+            )
         return BatchLane(
             task,  # type: ignore[arg-type]  # every other task is a batch task
             self.settings,

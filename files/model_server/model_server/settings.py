@@ -328,6 +328,13 @@ class Settings(Section):
             )
         return self
 
+    @property
+    def engine_section(self) -> EngineSettings:
+        """The engine's settings, with the name of an upstream's model filled in."""
+        if self.engine.upstream_model is not None:
+            return self.engine
+        return self.engine.model_copy(update={"upstream_model": self.service.served_name})
+
 
 def read_settings(file: Path) -> Settings:
     """Read and validate a settings file; raise SettingsError naming each wrong key."""

@@ -263,8 +263,12 @@ def test_the_openapi_document_is_whole(service: Service) -> None:
         "/v1/embeddings",
         "/v1/models",
         "/v1/models/{name}",
+        "/v1/chat/completions",
+        "/chat",
+        "/chat/stream",
         "/predict",
         "/health",
+        "/healthz",
         "/ready",
     }
     for reference in references(document):

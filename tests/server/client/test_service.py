@@ -86,7 +86,8 @@ def test_over_a_unix_socket(tmp_path: Path, snapshot: Path) -> None:
         for vector, expected in zip(
             asyncio.run(embed_at_once(gunicorn.socket)), result.vectors, strict=True
         ):
-            assert vector == pytest.approx(expected)
+            # Each batch has another shape, and float32 sums differ in the last digits.
+            assert vector == pytest.approx(expected, abs=1e-6)
 
 
 async def embed_at_once(socket: Path) -> list[list[float]]:

@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-from fakes import FakeEngine
+from fakes import FakeEngine, FakeGenerator
 from model_server import logs
 from model_server.app import create_app
 from model_server.credentials import from_environment
@@ -37,7 +37,12 @@ class FaultyEngine(FakeEngine):
 
 
 _failure = os.environ.get("FAKE_LOAD_ERROR")
-_engine = FaultyEngine(load_error=EngineStartFailed(_failure) if _failure else None)
 _loaded = from_environment()
+_trace = os.environ.get("FAKE_TRACE")
+_engine = (
+    FakeGenerator(_loaded.settings.engine.parallel, Path(_trace) if _trace else None)
+    if _loaded.settings.service.task == "chat"
+    else FaultyEngine(load_error=EngineStartFailed(_failure) if _failure else None)
+)
 logs.configure(_loaded.settings.observability.log_level)
 app = create_app(_loaded, Runtime(_loaded.settings, create_engine=lambda name, purpose: _engine))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import stat
 import threading
@@ -15,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 
-from gunicorn_process import Gunicorn, Start, UnixConnection
-from support import AUTHORIZED, KEY
+from gunicorn_process import Gunicorn, Start, UnixConnection, openai_client
+from support import AUTHORIZED
 
 pytestmark = pytest.mark.live
 
@@ -97,13 +96,6 @@ def test_probes_answer_while_the_engine_is_busy(server: Gunicorn) -> None:
         assert server.request("GET", "/ready")[0] == 200
         assert time.monotonic() - started < 0.7
         assert slow.result()[0] == 200
-
-
-def openai_client(server: Gunicorn, key: str = KEY) -> openai.OpenAI:
-    # openai names its HTTP library nowhere, and has changed it before.
-    library = importlib.import_module(openai.DefaultHttpxClient.__base__.__module__.split(".")[0])
-    http = openai.DefaultHttpxClient(transport=library.HTTPTransport(uds=str(server.socket)))
-    return openai.OpenAI(api_key=key, base_url="http://localhost/v1", http_client=http)
 
 
 def test_the_openai_client_works_unchanged(server: Gunicorn) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import structlog
 from apiflask import APIFlask, HTTPError
 from flask import Response, current_app, g, jsonify, request
+from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from ..errors import (
     InternalError,
@@ -29,12 +31,14 @@ from ..lanes.base import Timing
 from ..metrics import Metrics
 from ..records import PROBES, Observer, RequestRecord
 from ..security.access import Access, Admission
+from ..types import ErrorBody, ErrorResponse
 from ._scopes import for_operators, scope_of
 
 _log = structlog.get_logger("model_server.requests")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PROBLEMS_NAMED = 3
+OBSERVERS = "model_server_observers"
 
 _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
     400: (MalformedRequest, "The body cannot be read: it must be JSON in UTF-8."),
@@ -51,6 +55,8 @@ def install(app: APIFlask, access: Access, observers: Sequence[Observer]) -> Non
 
     Each observer is told of every request, after the last byte of its answer.
     """
+
+    observers = app.extensions[OBSERVERS] = list(observers)
 
     @app.before_request
     def open_request() -> None:
@@ -73,6 +79,8 @@ def install(app: APIFlask, access: Access, observers: Sequence[Observer]) -> Non
 
     @app.errorhandler(HTTPException)
     def answer_http_exception(error: HTTPException) -> Response:
+        if isinstance(error, WebsocketMismatch):
+            return _answer(MalformedRequest("This path takes WebSocket connections only."))
         return _answer(_translate(error.code or 500, headers=_allow_header(error)))
 
     @app.errorhandler(Exception)
@@ -94,15 +102,20 @@ def install(app: APIFlask, access: Access, observers: Sequence[Observer]) -> Non
         def end() -> None:
             if admission is not None:
                 admission.release(record.tokens)
-            record.seconds = time.perf_counter() - started
-            for observer in observers:
-                observer(record)
+            conclude(observers, record, started)
 
         if response.is_streamed:
             response.call_on_close(end)
         else:
             end()
         return response
+
+
+def conclude(observers: Iterable[Observer], record: RequestRecord, started: float) -> None:
+    """Tell the observers of a request that has ended; `started` is of `time.perf_counter`."""
+    record.seconds = time.perf_counter() - started
+    for observer in observers:
+        observer(record)
 
 
 def count(metrics: Metrics) -> Observer:
@@ -181,18 +194,32 @@ def note(timing: Timing, *, tokens: int, **facts: Any) -> dict[str, str]:
     return {"Server-Timing": f"queue;dur={queue:.1f}, inference;dur={inference:.1f}"}
 
 
+def envelope(error: ServiceError, request_id: str) -> ErrorResponse:
+    """The body of a failure."""
+    return ErrorResponse(
+        error=ErrorBody(
+            message=error.message,
+            type=error.type,
+            code=error.code,
+            param=error.param,
+            request_id=request_id,
+            details=None if error.details is None else dict(error.details),
+        )
+    )
+
+
+def invalid(error: ValidationError) -> ServiceError:
+    """The failure that a body's validation answers, for what does not come as a body."""
+    problems: dict[str, list[str]] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        path = ".".join(map(str, problem["loc"])) or "message"
+        problems.setdefault(path, []).append(problem["msg"])
+    return _translate(422, detail={"json": problems})
+
+
 def _answer(error: ServiceError) -> Response:
     g.record.code = error.code
-    body: dict[str, Any] = {
-        "message": error.message,
-        "type": error.type,
-        "code": error.code,
-        "param": error.param,
-        "request_id": g.record.request_id,
-    }
-    if error.details is not None:
-        body["details"] = dict(error.details)
-    response = jsonify({"error": body})
+    response = jsonify(envelope(error, g.record.request_id).model_dump())
     response.status_code = error.status
     response.headers.update(error.headers)
     response.headers["x-should-retry"] = "true" if error.retryable else "false"

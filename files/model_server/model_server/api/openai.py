@@ -11,11 +11,12 @@ from apiflask import APIBlueprint
 from flask import Response, jsonify
 
 from ..engines.base import FloatArray
-from ..errors import InvalidRequest, ModelNotFound
+from ..errors import InvalidRequest
 from ..runtime import Runtime
 from ..types import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
 from ._docs import client
 from ._envelope import note, remember
+from ._model import require_model
 
 
 def build(runtime: Runtime) -> APIBlueprint:
@@ -23,13 +24,6 @@ def build(runtime: Runtime) -> APIBlueprint:
     blueprint = APIBlueprint("openai", __name__, tag="OpenAI")
     settings = runtime.settings
     served_name = settings.service.served_name
-
-    def require_model(name: str) -> None:
-        if name != served_name:
-            raise ModelNotFound(
-                f"Model {name!r} is not served here; this service serves {served_name!r}.",
-                param="model",
-            )
 
     def model() -> Model:
         return Model(
@@ -54,7 +48,7 @@ def build(runtime: Runtime) -> APIBlueprint:
     @blueprint.input(EmbeddingsRequest, arg_name="body")
     @blueprint.output(EmbeddingsResponse)
     def embeddings(body: EmbeddingsRequest) -> Response:
-        require_model(body.model)
+        require_model(settings, body.model)
         own = runtime.task.dimensions
         if body.dimensions not in (None, own):
             raise InvalidRequest(
@@ -96,7 +90,7 @@ def build(runtime: Runtime) -> APIBlueprint:
     @blueprint.doc(**client(settings, "Describe the served model", 401, 404, 503))
     @blueprint.output(Model)
     def one_model(name: str) -> Model:
-        require_model(name)
+        require_model(settings, name)
         return model()
 
     return blueprint

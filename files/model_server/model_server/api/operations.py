@@ -18,6 +18,10 @@ def build(runtime: Runtime) -> APIBlueprint:
     blueprint = APIBlueprint("operations", __name__, tag="Operations")
     service = runtime.settings.service
 
+    def readiness() -> Readiness:
+        runtime.require_ready()
+        return Readiness(model=service.served_name, release=service.release)
+
     @blueprint.get("/health")
     @blueprint.doc(summary="The process answers")
     @blueprint.output(Health)
@@ -28,8 +32,15 @@ def build(runtime: Runtime) -> APIBlueprint:
     @blueprint.doc(summary="The model is loaded and the canary passed", responses=failures(503))
     @blueprint.output(Readiness)
     def ready() -> Readiness:
-        runtime.require_ready()
-        return Readiness(model=service.served_name, release=service.release)
+        return readiness()
+
+    @blueprint.get("/healthz")
+    @blueprint.doc(
+        summary="The same as `/ready`: what the last canary proved", responses=failures(503)
+    )
+    @blueprint.output(Readiness)
+    def healthz() -> Readiness:
+        return readiness()
 
     @blueprint.get("/metrics")
     @blueprint.doc(hide=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,7 +59,11 @@ class InvalidOutput(EngineError):
 
 
 class PromptTooLong(EngineError):
-    """The prompt and the wanted answer exceed the model's context."""
+    """The prompt leaves no room for an answer in the model's context."""
+
+
+class PromptRefused(EngineError):
+    """The model's chat template does not take these messages."""
 
 
 class UpstreamError(EngineError):
@@ -147,9 +151,9 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class GenerationChunk:
-    """An addition to the answer.
+    """An addition to the answer, and the tokens of prompt and answer as far as they are known.
 
-    The last one has `finish_reason` and the token counts of the whole; its text may be empty.
+    The last one has `finish_reason` and the counts of the whole; its text may be empty.
     """
 
     text: str
@@ -207,9 +211,10 @@ class TextGenerator(Engine):
     @abstractmethod
     def generate(
         self, request: GenerationRequest, cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationChunk]:
+    ) -> Generator[GenerationChunk]:
         """Yield the answer as it is made.
 
         Called from at most `parallel` threads at once. Soon after `cancelled` answers True, or the
-        iterator is closed, the computation has ended. Raises PromptTooLong or UpstreamError.
+        iterator is closed, the computation has ended. An answer that reaches the end of the
+        context ends there, with `length`. Raises PromptTooLong, PromptRefused or UpstreamError.
         """

@@ -12,24 +12,32 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from ..engines.base import EngineError, GenerationChunk, GenerationRequest, PromptTooLong
-from ..engines.base import UpstreamError as EngineUpstreamError
+from ..engines.base import (
+    EngineError,
+    GenerationChunk,
+    GenerationRequest,
+    Message,
+    PromptRefused,
+    PromptTooLong,
+    UpstreamError,
+)
 from ..errors import (
     ContextTooLong,
     DeadlineExceeded,
     Draining,
     InferenceFailed,
+    InvalidRequest,
     Overloaded,
     ServiceError,
     UpstreamFailed,
 )
 from ..metrics import Metrics
 from ..settings import Settings
-from ..tasks.chat import ChatTask
+from ..tasks.chat import ChatOptions, ChatTask
 from .base import Lane, Timing
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +45,8 @@ _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.25
 # An engine has that long to end what was cancelled; then it counts as hanging.
 _CANCEL_SECONDS = 30.0
+# What was cancelled at a stop gets that long to leave the engine, before it is freed.
+_LEAVE_SECONDS = 2.0
 _RETRY_AFTER = 5
 
 
@@ -48,6 +58,7 @@ class Generation:
         self.deadline = deadline
         self.submitted = clock()
         self.begun: float | None = None
+        self.first: float | None = None
         self.ended: float | None = None
         self._clock = clock
         self._cancelled = threading.Event()
@@ -71,47 +82,75 @@ class Generation:
 
     def put(self, chunk: GenerationChunk | ServiceError | None) -> None:
         """Hand over a chunk, a failure, or None at the end."""
+        if self.first is None and isinstance(chunk, GenerationChunk) and chunk.text:
+            self.first = self._clock()
         self._chunks.put(chunk)
 
     def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[GenerationChunk]:
-        """Yield the chunks as they come; end early when the client has `gone`.
+        """Yield the chunks up to the one with `finish_reason`; fewer when the client has `gone`.
 
-        Raises the ServiceError by which the computation failed, or DeadlineExceeded.
+        Raises the ServiceError by which the computation failed, DeadlineExceeded or Draining.
         """
+        looked = self._clock()
         try:
             while True:
-                try:
-                    chunk = self._chunks.get(timeout=_POLL_SECONDS)
-                except queue.Empty:
+                chunk = self._next()
+                # Chunks that come quickly must not keep a client that has gone unseen.
+                if chunk is None or self._clock() - looked >= _POLL_SECONDS:
+                    looked = self._clock()
                     if gone():
                         return
-                    if self._clock() >= self.deadline:
-                        raise DeadlineExceeded(
-                            "The answer took longer than a request may; ask for fewer tokens."
-                        ) from None
-                    continue
                 if chunk is None:
-                    return
-                if isinstance(chunk, ServiceError):
-                    raise chunk
+                    continue
                 yield chunk
+                if chunk.finish_reason is not None:
+                    return
         finally:
             self.close()
 
+    def _next(self) -> GenerationChunk | None:
+        """The next chunk, None when there is none yet."""
+        try:
+            chunk = self._chunks.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            if self._clock() < self.deadline:
+                return None
+            chunk = None
+        if isinstance(chunk, ServiceError):
+            raise chunk
+        if chunk is not None:
+            return chunk
+        if self._clock() >= self.deadline:
+            raise DeadlineExceeded(
+                "The answer took longer than a request may; ask for fewer tokens."
+            )
+        raise Draining("The server stopped during this answer.", retry_after=1)
+
 
 class GenerationLane(Lane):
-    """The places of a generator, and the requests that wait for one."""
+    """The places of a generator, and the requests that wait for one.
+
+    `on_death` is called when a place's thread ends by what no engine may raise.
+    """
 
     def __init__(
-        self, task: ChatTask, settings: Settings, *, clock: Callable[[], float], metrics: Metrics
+        self,
+        task: ChatTask,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        on_death: Callable[[], None],
     ) -> None:
         self._task = task
         self._limits = settings.limits
         self._clock = clock
         self._metrics = metrics
+        self._on_death = on_death
         self._condition = threading.Condition()
         self._waiting: deque[Generation] = deque()
         self._running: set[Generation] = set()
+        self._progress = clock()
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"generator-{place}", daemon=True)
@@ -139,17 +178,24 @@ class GenerationLane(Lane):
         for thread in self._threads:
             thread.start()
 
-    def generate(self, request: GenerationRequest) -> Generation:
-        """Admit one answer, or raise Overloaded or Draining."""
-        deadline = self._clock() + self._limits.request_timeout_seconds
-        return self._submit(request, deadline)
+    def generate(self, messages: Sequence[Message], options: ChatOptions) -> Generation:
+        """Admit one answer, or raise ForbiddenInstruction, Overloaded or Draining."""
+        request = self._task.prepare(messages, options)
+        return self._submit(request, self._clock() + self._limits.request_timeout_seconds)
 
     def try_canary(self, timeout: float) -> None:
-        """Generate a word before all that wait."""
-        if self._threads and self._threads[0].ident is not None and not self.alive:
-            raise InferenceFailed("A place of the engine hangs.")
-        generation = self._submit(self._task.canary, self._clock() + timeout, urgent=True)
-        self._task.verify(list(generation.chunks()))
+        """Generate a few tokens before all that wait.
+
+        While all places are taken, an answer that makes progress proves the engine as well.
+        """
+        if not self.alive:
+            raise InferenceFailed("A place of the engine hangs, or its thread has ended.")
+        canary = self._submit(self._task.canary, self._clock() + timeout, urgent=True)
+        chunks = list(
+            canary.chunks(lambda: canary.begun is None and self._progress > canary.submitted)
+        )
+        if canary.begun is not None:
+            self._task.verify(chunks)
 
     def stop(self, timeout: float) -> None:
         """Finish what runs within `timeout` seconds, refuse what waits."""
@@ -159,13 +205,17 @@ class GenerationLane(Lane):
             self._condition.notify_all()
         for generation in waiting:
             generation.put(Draining("The server stopped before this request.", retry_after=1))
+        self._join(timeout)
+        with self._condition:
+            for generation in self._running:
+                generation.close()
+        self._join(_LEAVE_SECONDS)
+
+    def _join(self, timeout: float) -> None:
         end = self._clock() + timeout
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, end - self._clock()))
-        with self._condition:
-            for generation in self._running:
-                generation.close()
 
     def _submit(
         self, request: GenerationRequest, deadline: float, *, urgent: bool = False
@@ -192,6 +242,11 @@ class GenerationLane(Lane):
         while (generation := self._take()) is not None:
             try:
                 self._generate(generation)
+            except BaseException as error:
+                _log.critical("generator_died", exc_info=error)
+                generation.put(InferenceFailed("The model could not answer."))
+                self._on_death()
+                return
             finally:
                 generation.ended = self._clock()
                 generation.put(None)
@@ -215,26 +270,45 @@ class GenerationLane(Lane):
                 self._condition.wait()
 
     def _generate(self, generation: Generation) -> None:
+        """Compute one answer; whatever happens is handed over, and counted."""
         started = self._clock()
-        first: float | None = None
-        tokens = 0
+        outcome = "cancelled"
+        last = GenerationChunk("")
+        chunks = self._task.generate(generation.request, lambda: generation.cancelled)
         try:
-            for chunk in self._task.generate(generation.request, lambda: generation.cancelled):
-                if first is None and chunk.text:
-                    first = self._clock() - started
-                tokens = chunk.completion_tokens or tokens
-                generation.put(chunk)
+            for last in chunks:
+                self._progress = self._clock()
+                generation.put(last)
+                if last.finish_reason is not None:
+                    outcome = last.finish_reason
                 if generation.cancelled:
                     break
-        except PromptTooLong as error:
-            generation.put(ContextTooLong(str(error), param="messages"))
-        except EngineUpstreamError as error:
-            _log.error("upstream_failed", reason=str(error))
-            generation.put(UpstreamFailed(str(error), retry_after=_RETRY_AFTER))
+            if last.finish_reason is None and not generation.cancelled:
+                raise EngineError("The model's answer broke off.")
         except Exception as error:
-            _log.error("generation_failed", exc_info=error)
-            known = isinstance(error, EngineError)
-            reason = str(error) if known else "The model could not answer."
-            generation.put(InferenceFailed(reason))
+            outcome = "failed"
+            generation.put(_failure(error))
         finally:
-            self._metrics.generated(tokens, first, self._clock() - started)
+            chunks.close()
+            first = None if generation.first is None else generation.first - started
+            self._metrics.generated(
+                outcome,
+                prompt_tokens=last.prompt_tokens,
+                completion_tokens=last.completion_tokens,
+                first_seconds=first,
+                seconds=self._clock() - started,
+            )
+
+
+def _failure(error: Exception) -> ServiceError:
+    """What a client is told of a failure of the engine."""
+    if isinstance(error, PromptTooLong):
+        return ContextTooLong(str(error), param="messages")
+    if isinstance(error, PromptRefused):
+        return InvalidRequest(str(error), param="messages")
+    if isinstance(error, UpstreamError):
+        _log.error("upstream_failed", reason=str(error))
+        return UpstreamFailed(str(error), retry_after=_RETRY_AFTER)
+    _log.error("generation_failed", exc_info=error)
+    known = isinstance(error, EngineError)
+    return InferenceFailed(str(error) if known else "The model could not answer.")

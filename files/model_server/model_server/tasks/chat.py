@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,7 +94,7 @@ class ChatTask(Task):
 
     def generate(
         self, request: GenerationRequest, cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationChunk]:
+    ) -> Generator[GenerationChunk]:
         """Yield the answer as the engine makes it."""
         return self._engine.generate(request, cancelled)
 

@@ -25,6 +25,7 @@ from .conversation import (
     ConversationList,
     ConversationsDeleted,
     ConversationSummary,
+    SocketToken,
     Turn,
 )
 from .errors import ErrorBody, ErrorResponse
@@ -101,6 +102,7 @@ __all__ = [
     "RerankUsage",
     "RerankedDocument",
     "SimilarityPrediction",
+    "SocketToken",
     "StreamOptions",
     "TextPart",
     "Turn",

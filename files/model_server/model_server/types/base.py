@@ -11,6 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Text = Annotated[str, Field(min_length=1)]
 
 
+def absent(value: object) -> bool:
+    """Leave a field out of a response when it has no value."""
+    return value is None
+
+
 class RequestModel(BaseModel):
     """A request body: no conversion between types, no unknown fields."""
 

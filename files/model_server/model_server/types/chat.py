@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text
+from .base import RequestModel, ResponseModel, Text, absent
 
 FinishReason = Literal["stop", "length"]
 
@@ -80,7 +80,7 @@ class ChatCompletionRequest(RequestModel):
     seed: int | None = Field(
         default=None, ge=0, le=2**31 - 1, description="The same seed gives the same answer."
     )
-    n: Literal[1] | None = Field(default=None, description="Only one answer is given.")
+    n: int | None = Field(default=None, ge=1, le=1, description="Only one answer is given.")
     user: str | None = Field(default=None, description="Accepted for compatibility, not used.")
 
 
@@ -121,8 +121,8 @@ class ChatCompletion(ResponseModel):
 class ChatDelta(ResponseModel):
     """What a chunk adds to the answer."""
 
-    role: Literal["assistant"] | None = None
-    content: str | None = None
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=absent)
+    content: str | None = Field(default=None, exclude_if=absent)
 
 
 class ChunkChoice(ResponseModel):
@@ -141,4 +141,6 @@ class ChatCompletionChunk(ResponseModel):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: ChatUsage | None = None
+    usage: ChatUsage | None = Field(
+        default=None, exclude_if=absent, description="In the last chunk, when asked for."
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text
+from .base import RequestModel, ResponseModel, Text, absent
 from .chat import ChatUsage, FinishReason
 
 ConversationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -45,7 +45,9 @@ class ChatReply(ResponseModel):
     finish_reason: FinishReason
     usage: ChatUsage
     conversation_id: str | None = Field(
-        default=None, description="Present where the service keeps conversations."
+        default=None,
+        exclude_if=absent,
+        description="Present where the service keeps conversations.",
     )
 
 
@@ -53,10 +55,25 @@ class ChatEvent(ResponseModel):
     """One event of `/chat/stream` or one message of `/ws`: an addition, or the end."""
 
     type: Literal["delta", "end"]
-    text: str | None = Field(default=None, description="The addition, of type `delta`.")
-    finish_reason: FinishReason | None = Field(default=None, description="Of type `end`.")
-    usage: ChatUsage | None = Field(default=None, description="Of type `end`.")
-    conversation_id: str | None = None
+    text: str | None = Field(
+        default=None, exclude_if=absent, description="The addition, of type `delta`."
+    )
+    finish_reason: FinishReason | None = Field(
+        default=None, exclude_if=absent, description="Of type `end`."
+    )
+    usage: ChatUsage | None = Field(default=None, exclude_if=absent, description="Of type `end`.")
+    conversation_id: str | None = Field(
+        default=None,
+        exclude_if=absent,
+        description="Of type `end`, where the service keeps conversations.",
+    )
+
+
+class SocketToken(RequestModel):
+    """First message of `/ws`, unless the handshake brought a key or token."""
+
+    type: Literal["auth"]
+    token: Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class ConversationSummary(ResponseModel):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .base import ResponseModel
+from .base import ResponseModel, absent
 
 
 class ErrorBody(ResponseModel):
@@ -19,7 +19,9 @@ class ErrorBody(ResponseModel):
     code: str = Field(description="Stable identifier of the failure.")
     param: str | None = Field(default=None, description="Field at fault.")
     request_id: str = Field(description="Identifier that also stands in the server's log.")
-    details: dict[str, Any] | None = Field(default=None, description="Further facts.")
+    details: dict[str, Any] | None = Field(
+        default=None, exclude_if=absent, description="Further facts."
+    )
 
 
 class ErrorResponse(ResponseModel):
