@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,6 +96,8 @@ def build(runtime: Runtime, access: Access, store: ConversationStore | None) -> 
             session.serve()
         except OSError:
             return
+        finally:
+            _end_reader(connection)
 
     Sock().route("/ws", bp=blueprint)(ws)
     return blueprint
@@ -207,6 +210,13 @@ class _Session:
 
     def _send_error(self, error: ServiceError, request_id: str) -> None:
         self._connection.send(envelope(error, request_id).model_dump_json())
+
+
+def _end_reader(connection: Any) -> None:
+    """End the library's own thread; it would wait for its next ping, and hold up a stop."""
+    with suppress(OSError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
+    connection.thread.join(_POLL_SECONDS)
 
 
 def _refuse_foreign_pages() -> None:
