@@ -8,7 +8,6 @@ Sources, in this order: sentence-transformers' `modules.json` with the pooling m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.base import EngineStartFailed, FloatArray, IntArray
+from .snapshot import read_json
 
 # As in sentence-transformers: keeps an empty mask or a zero vector from dividing by zero.
 _MIN_COUNT = 1e-9
@@ -109,16 +109,6 @@ def read_pooling(snapshot: Path) -> Pooling:
         modes = _known((mode,), snapshot / "configuration.json")
         return Pooling(modes, normalize=bool(model.get("normalize", False)))
     return Pooling(("mean",), normalize=True)
-
-
-def read_json(file: Path) -> Any:
-    """Content of a JSON file of the snapshot, None when there is none."""
-    try:
-        return json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise EngineStartFailed(f"{file} cannot be read: {error}") from error
 
 
 def _from_modules(snapshot: Path, modules: list[dict[str, str]]) -> Pooling:
