@@ -7,7 +7,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 
 from . import __version__
-from .api import _docs, _envelope, openai, operations, predict
+from .api import _docs, _envelope, openai, operations, predict, rerank
 from .api._json import StrictJSONProvider
 from .credentials import LoadedSettings
 from .runtime import Runtime
@@ -45,7 +45,7 @@ def create_app(loaded: LoadedSettings, runtime: Runtime | None = None) -> APIFla
     )
     if authenticator is not None:
         app.security_schemes = _docs.SECURITY_SCHEMES
-    for surface in (openai, predict):
+    for surface in (openai, rerank, predict):
         blueprint = surface.build(runtime)
         blueprint.before_request(lambda: _envelope.require_json_client(authenticator))
         app.register_blueprint(blueprint)

@@ -8,36 +8,31 @@ import base64
 
 import numpy as np
 from apiflask import APIBlueprint
-from flask import Response, jsonify
+from flask import Response
 
 from ..engines.base import FloatArray
-from ..errors import InvalidRequest, ModelNotFound
+from ..errors import InvalidRequest
 from ..runtime import Runtime
 from ..types import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
 from ._docs import client
-from ._envelope import note, remember
+from ._envelope import remember
+from ._served import require_model, require_task, respond
 
 
 def build(runtime: Runtime) -> APIBlueprint:
     """Create the blueprint for one runtime."""
     blueprint = APIBlueprint("openai", __name__, tag="OpenAI")
     settings = runtime.settings
-    served_name = settings.service.served_name
-
-    def require_model(name: str) -> None:
-        if name != served_name:
-            raise ModelNotFound(
-                f"Model {name!r} is not served here; this service serves {served_name!r}.",
-                param="model",
-            )
+    service = settings.service
 
     def model() -> Model:
         return Model(
-            id=served_name,
+            id=service.served_name,
             created=runtime.loaded_at,
             owned_by=settings.model.source,
-            task=settings.service.task,
+            task=service.task,
             revision=settings.model.revision,
+            predict_tasks=list(runtime.task.predict_tasks),
             **runtime.task.describe(),
         )
 
@@ -48,13 +43,16 @@ def build(runtime: Runtime) -> APIBlueprint:
             "Embed texts",
             *(400, 401, 404, 413, 415, 500, 503, 504),
             description="Texts beyond the model's token limit are cut there, as "
-            "sentence-transformers does; the header `X-Truncated-Inputs` tells how many were.",
+            "sentence-transformers does; the header `X-Truncated-Inputs` tells how many were. "
+            "`X-Vector-Space` names the space of the vectors, as `fingerprint` of "
+            "`/v1/models` does.",
         )
     )
     @blueprint.input(EmbeddingsRequest, arg_name="body")
     @blueprint.output(EmbeddingsResponse)
     def embeddings(body: EmbeddingsRequest) -> Response:
-        require_model(body.model)
+        require_model(service, body.model)
+        require_task(service, "embedding")
         own = runtime.task.dimensions
         if body.dimensions not in (None, own):
             raise InvalidRequest(
@@ -64,26 +62,17 @@ def build(runtime: Runtime) -> APIBlueprint:
         remember(body.texts)
         result, timing = runtime.run(body.texts, len(body.texts))
         encode = _base64 if body.encoding_format == "base64" else _floats
-        response = jsonify(
-            {
-                "object": "list",
-                "data": [
-                    {"object": "embedding", "index": index, "embedding": encode(vector)}
-                    for index, vector in enumerate(result.vectors)
-                ],
-                "model": served_name,
-                "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
-            }
-        )
-        response.headers.update(
-            note(
-                timing,
-                inputs=len(body.texts),
-                tokens=result.tokens,
-                truncated=result.truncated,
-            )
-        )
-        response.headers["X-Truncated-Inputs"] = str(result.truncated)
+        answer = {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": encode(vector)}
+                for index, vector in enumerate(result.vectors)
+            ],
+            "model": service.served_name,
+            "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
+        }
+        response = respond(answer, result, timing, len(body.texts))
+        response.headers["X-Vector-Space"] = runtime.task.fingerprint
         return response
 
     @blueprint.get("/v1/models")
@@ -96,7 +85,7 @@ def build(runtime: Runtime) -> APIBlueprint:
     @blueprint.doc(**client(settings, "Describe the served model", 401, 404, 503))
     @blueprint.output(Model)
     def one_model(name: str) -> Model:
-        require_model(name)
+        require_model(service, name)
         return model()
 
     return blueprint

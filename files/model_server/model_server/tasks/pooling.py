@@ -75,6 +75,8 @@ _FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
+# Where ModelScope has another name.
+_MODELSCOPE = {"avg": "mean"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def read_pooling(snapshot: Path) -> Pooling:
     configuration = read_json(snapshot / "configuration.json")
     if configuration is not None and "sentence-embedding" in str(configuration.get("task", "")):
         model = configuration.get("model", {})
-        mode = model.get("emb_pooler_type", "cls")
+        stated = model.get("emb_pooler_type", "cls")
+        mode = _MODELSCOPE.get(stated, stated)
         modes = _known((mode,), snapshot / "configuration.json")
         return Pooling(modes, normalize=bool(model.get("normalize", False)))
     return Pooling(("mean",), normalize=True)
