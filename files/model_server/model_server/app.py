@@ -18,10 +18,12 @@ from .api import (
     chat,
     conversation,
     conversations,
-    openai,
+    embeddings,
+    models,
     operations,
     pages,
     predict,
+    rerank,
     session,
     websocket,
 )
@@ -83,7 +85,11 @@ def create_app(
     app = _bare_app(loaded)
     app.extensions |= {EXTENSION: runtime, KEEPERS: tuple(keepers)}
     _envelope.install(app, access, observers)
-    surfaces = [openai.build(runtime), predict.build(runtime)]
+    surfaces = [models.build(runtime), predict.build(runtime)]
+    if settings.service.task == "embedding":
+        surfaces.append(embeddings.build(runtime))
+    if settings.service.task == "rerank":
+        surfaces.append(rerank.build(runtime))
     if settings.service.task == "chat":
         surfaces += [chat.build(runtime), conversation.build(runtime, store)]
         app.register_blueprint(websocket.build(runtime, access, store))

@@ -30,7 +30,7 @@ from ..types import (
 )
 from ._answer import Answer, begin, stream, whole
 from ._docs import client
-from ._model import require_model
+from ._served import require_model
 
 _ROLES: dict[str, Any] = {"developer": "system"}
 
@@ -54,7 +54,7 @@ def build(runtime: Runtime) -> APIBlueprint:
     @blueprint.input(ChatCompletionRequest, arg_name="body")
     @blueprint.output(ChatCompletion)
     def chat_completions(body: ChatCompletionRequest) -> Response | ChatCompletion:
-        require_model(settings, body.model)
+        require_model(settings.service, body.model)
         if body.stream_options is not None and not body.stream:
             raise InvalidRequest("It is for streams only; set `stream`.", param="stream_options")
         answer = begin(runtime, _messages(body), _options(body))

@@ -58,6 +58,10 @@ class InvalidOutput(EngineError):
     """The engine answered with the wrong number of rows, or with numbers that are not finite."""
 
 
+class TextTooLong(EngineError):
+    """The first text of a pair leaves too little room for the second."""
+
+
 class PromptTooLong(EngineError):
     """The prompt leaves no room for an answer in the model's context."""
 
@@ -114,7 +118,8 @@ class TokenizedText:
     """One tokenized text or pair, special tokens included, and whether it was cut.
 
     `offsets` has the first and one past the last character (code point) of each token in its own
-    text, `segments` says which text that is (0 or 1; None for special tokens).
+    text, `segments` says which text that is (0 or 1; None for special tokens); both only for the
+    purposes TOKENS and SPAN, whose answers point into the text.
     """
 
     ids: Sequence[int]
@@ -187,7 +192,15 @@ class TextEncoder(Engine):
     def tokenize(self, texts: Sequence[Text], max_tokens: int) -> list[TokenizedText]:
         """Tokenize, cutting each at `max_tokens`; of a pair the second text is cut.
 
-        Safe to call from many threads.
+        Safe to call from many threads. Raises TextTooLong when nothing of a second text is left.
+        """
+
+    @abstractmethod
+    def windows(self, text: Text, max_tokens: int, overlap: int) -> list[TokenizedText]:
+        """Tokenize whole, in as many windows of `max_tokens` as it takes; a pair's second text.
+
+        A window begins with the last `overlap` tokens of the one before. Safe to call from many
+        threads. Raises TextTooLong when a window would have less than twice `overlap` for the text.
         """
 
     @abstractmethod

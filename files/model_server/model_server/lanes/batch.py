@@ -95,6 +95,6 @@ class BatchLane(Lane):
             raise DeadlineExceeded(
                 f"No answer within {timeout:g} s; send fewer or shorter inputs."
             ) from error
-        result = self._task.finish(items, rows)
+        result = self._task.finish(request, items, rows)
         self._metrics.truncated(sum(item.truncated for item in items))
         return result, Timing(job.queue_seconds or 0.0, job.inference_seconds, job.batch_items)

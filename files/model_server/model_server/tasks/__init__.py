@@ -6,11 +6,22 @@ from __future__ import annotations
 
 from .base import BatchTask, Task
 from .chat import ChatTask
+from .classification import ClassificationTask
 from .embedding import EmbeddingTask
+from .question_answering import QuestionAnsweringTask
+from .rerank import RerankTask
+from .token_classification import TokenClassificationTask
 
-REGISTRY: dict[str, type[EmbeddingTask | ChatTask]] = {
-    "embedding": EmbeddingTask,
-    "chat": ChatTask,
+REGISTRY: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        EmbeddingTask,
+        RerankTask,
+        ClassificationTask,
+        TokenClassificationTask,
+        QuestionAnsweringTask,
+        ChatTask,
+    )
 }
 
-__all__ = ["REGISTRY", "BatchTask", "ChatTask", "EmbeddingTask", "Task"]
+__all__ = ["REGISTRY", "BatchTask", "ChatTask", "Task"]

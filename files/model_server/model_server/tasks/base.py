@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..batching import Sized
-from ..engines.base import Purpose
+from ..engines.base import Engine, Purpose
+from ..settings import Settings
 
 RequestT = TypeVar("RequestT")
 ItemT = TypeVar("ItemT", bound=Sized)
@@ -25,6 +26,11 @@ class Task(ABC):
 
     name: ClassVar[str]
     purpose: ClassVar[Purpose]
+
+    @classmethod
+    @abstractmethod
+    def create(cls, engine: Engine, settings: Settings) -> Task:
+        """Make the task for a loaded engine; raise EngineStartFailed when it cannot do it."""
 
     @property
     def predict_tasks(self) -> tuple[str, ...]:
@@ -41,14 +47,14 @@ class BatchTask(Task, Generic[RequestT, ItemT, RowT, ResultT]):
 
     @abstractmethod
     def prepare(self, request: RequestT) -> list[ItemT]:
-        """Turn a request into items, one for each input."""
+        """Turn a request into items to compute; raise InvalidRequest for what cannot be."""
 
     @abstractmethod
     def compute(self, items: Sequence[ItemT]) -> list[RowT]:
         """Run the engine on items of any requests; row i answers item i."""
 
     @abstractmethod
-    def finish(self, items: Sequence[ItemT], rows: Sequence[RowT]) -> ResultT:
+    def finish(self, request: RequestT, items: Sequence[ItemT], rows: Sequence[RowT]) -> ResultT:
         """Join the rows of one request into its result."""
 
     @abstractmethod

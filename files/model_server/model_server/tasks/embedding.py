@@ -8,6 +8,8 @@ normalisation come from the same files. Texts beyond the limit are cut there, an
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,50 +20,43 @@ import numpy as np
 from ..engines.base import (
     EngineStartFailed,
     FloatArray,
-    InvalidOutput,
     Purpose,
     TensorBatch,
     TextEncoder,
     TokenizedText,
 )
-from ..settings import Settings
-from .base import BatchTask
-from .pooling import read_json, read_pooling
+from ..settings import ModelSettings
+from .encoder import EncoderResult, EncoderTask, cost
+from .pooling import Pooling, read_pooling
+from .snapshot import read_json
 
 _CANARY = "The quick brown fox jumps over the lazy dog."
 _NORM_TOLERANCE = 1e-3
+_FINGERPRINT_DIGITS = 16
 
 
-@dataclass(frozen=True)
-class EmbeddingResult:
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingResult(EncoderResult):
     """Vectors in the order of the texts, float32 of shape (dimensions,)."""
 
     vectors: list[FloatArray]
-    tokens: int
-    truncated: int
 
 
-class EmbeddingTask(BatchTask[Sequence[str], TokenizedText, FloatArray, EmbeddingResult]):
+class EmbeddingTask(EncoderTask[Sequence[str], EmbeddingResult]):
     """Embedding with a text encoder."""
 
     name: ClassVar[str] = "embedding"
     purpose: ClassVar[Purpose] = Purpose.STATES
 
-    def __init__(self, engine: TextEncoder, snapshot: Path, max_tokens: int | None) -> None:
-        """Read pooling, prompt and token limit; `max_tokens` None takes the snapshot's limit."""
-        self._engine = engine
-        self._pooling = read_pooling(snapshot)
-        self._prompt = _default_prompt(snapshot)
-        self._lower_case = bool(_transformer_config(snapshot).get("do_lower_case"))
-        self.max_tokens = _token_limit(snapshot, engine, max_tokens)
+    def __init__(self, engine: TextEncoder, model: ModelSettings, max_tokens: int | None) -> None:
+        """Read pooling and prompt beside the token limit."""
+        super().__init__(engine, model, max_tokens)
+        self._pooling = read_pooling(model.path)
+        self._prompt = _default_prompt(model.path)
+        config = read_json(model.path / "sentence_bert_config.json") or {}
+        self._lower_case = bool(config.get("do_lower_case"))
         self.dimensions = engine.info.hidden_size * len(self._pooling.modes)
-
-    @classmethod
-    def create(cls, engine: Any, settings: Settings) -> EmbeddingTask:
-        """Make the task for a loaded engine."""
-        if not isinstance(engine, TextEncoder):
-            raise EngineStartFailed(f"engine {settings.engine.name} cannot encode text")
-        return cls(engine, settings.model.path, settings.engine.max_tokens)
+        self.fingerprint = _fingerprint(model, self._pooling, self._prompt, self.max_tokens)
 
     @property
     def predict_tasks(self) -> tuple[str, ...]:
@@ -75,31 +70,11 @@ class EmbeddingTask(BatchTask[Sequence[str], TokenizedText, FloatArray, Embeddin
             texts = [text.lower() for text in texts]
         return self._engine.tokenize(texts, self.max_tokens)
 
-    def compute(self, items: Sequence[TokenizedText]) -> list[FloatArray]:
-        """Embed tokenized texts; raise InvalidOutput when a vector is not finite."""
-        batch = TensorBatch.of(items, self._engine.info.pad_token_id)
-        states = self._engine.encode(batch)
-        if states.shape[:2] != batch.input_ids.shape:
-            raise InvalidOutput(f"states {states.shape} for ids {batch.input_ids.shape}")
-        vectors = self._pooling(states, batch.attention_mask)
-        if not np.isfinite(vectors).all():
-            raise InvalidOutput("a vector holds numbers that are not finite")
-        return list(vectors)
-
-    def finish(self, items: Sequence[TokenizedText], rows: Sequence[FloatArray]) -> EmbeddingResult:
+    def finish(
+        self, request: Sequence[str], items: Sequence[TokenizedText], rows: Sequence[FloatArray]
+    ) -> EmbeddingResult:
         """Join vectors with the token counts of their texts."""
-        return EmbeddingResult(
-            vectors=list(rows),
-            tokens=sum(item.tokens for item in items),
-            truncated=sum(item.truncated for item in items),
-        )
-
-    def warm_up(self, max_batch_tokens: int) -> None:
-        """Compute one short text and the largest batch."""
-        rows = max(1, max_batch_tokens // self.max_tokens)
-        for count, width in ((1, min(8, self.max_tokens)), (rows, self.max_tokens)):
-            ids = [self._engine.info.pad_token_id] * width
-            self.compute([TokenizedText(ids, False)] * count)
+        return EmbeddingResult(vectors=list(rows), **cost(items))
 
     @property
     def canary(self) -> Sequence[str]:
@@ -116,12 +91,21 @@ class EmbeddingTask(BatchTask[Sequence[str], TokenizedText, FloatArray, Embeddin
             raise EngineStartFailed(f"canary: the vector has norm {norm}")
 
     def describe(self) -> dict[str, Any]:
-        """Size of a vector and token limit of a text."""
-        return {"dimensions": self.dimensions, "max_tokens": self.max_tokens}
+        """Size and space of the vectors, and token limit of a text."""
+        return {
+            **super().describe(),
+            "dimensions": self.dimensions,
+            "fingerprint": self.fingerprint,
+        }
+
+    def _rows(self, numbers: FloatArray, batch: TensorBatch) -> list[FloatArray]:
+        return list(self._pooling(numbers, batch.attention_mask))
 
 
-def _transformer_config(snapshot: Path) -> dict[str, Any]:
-    return read_json(snapshot / "sentence_bert_config.json") or {}
+def cosine(left: FloatArray, right: FloatArray) -> float:
+    """Cosine of the angle between two vectors, from -1 to 1; 0 when one of them is zero."""
+    norms = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return float(np.clip(np.dot(left, right) / norms, -1.0, 1.0)) if norms else 0.0
 
 
 def _default_prompt(snapshot: Path) -> str:
@@ -130,12 +114,15 @@ def _default_prompt(snapshot: Path) -> str:
     return str(config["prompts"][name]) if name else ""
 
 
-def _token_limit(snapshot: Path, engine: TextEncoder, wanted: int | None) -> int:
-    limit = engine.info.max_tokens
-    if wanted is None:
-        return min(limit, _transformer_config(snapshot).get("max_seq_length") or limit)
-    if wanted > limit:
-        raise EngineStartFailed(
-            f"engine.max_tokens is {wanted}, but the model takes {limit}; lower it"
-        )
-    return wanted
+def _fingerprint(model: ModelSettings, pooling: Pooling, prompt: str, max_tokens: int) -> str:
+    """Name the vector space by what makes it, not by the machine or the number format."""
+    space = {
+        "id": model.id,
+        "revision": model.revision,
+        "pooling": pooling.modes,
+        "normalize": pooling.normalize,
+        "prompt": prompt,
+        "max_tokens": max_tokens,
+    }
+    content = json.dumps(space, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:_FINGERPRINT_DIGITS]

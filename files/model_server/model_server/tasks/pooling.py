@@ -8,7 +8,6 @@ Sources, in this order: sentence-transformers' `modules.json` with the pooling m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.base import EngineStartFailed, FloatArray, IntArray
+from .snapshot import read_json
 
 # As in sentence-transformers: keeps an empty mask or a zero vector from dividing by zero.
 _MIN_COUNT = 1e-9
@@ -75,6 +75,8 @@ _FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
+# Where ModelScope has another name.
+_MODELSCOPE = {"avg": "mean"}
 
 
 @dataclass(frozen=True)
@@ -105,20 +107,11 @@ def read_pooling(snapshot: Path) -> Pooling:
     configuration = read_json(snapshot / "configuration.json")
     if configuration is not None and "sentence-embedding" in str(configuration.get("task", "")):
         model = configuration.get("model", {})
-        mode = model.get("emb_pooler_type", "cls")
+        stated = model.get("emb_pooler_type", "cls")
+        mode = _MODELSCOPE.get(stated, stated)
         modes = _known((mode,), snapshot / "configuration.json")
         return Pooling(modes, normalize=bool(model.get("normalize", False)))
     return Pooling(("mean",), normalize=True)
-
-
-def read_json(file: Path) -> Any:
-    """Content of a JSON file of the snapshot, None when there is none."""
-    try:
-        return json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise EngineStartFailed(f"{file} cannot be read: {error}") from error
 
 
 def _from_modules(snapshot: Path, modules: list[dict[str, str]]) -> Pooling:

@@ -68,7 +68,7 @@ class Entity(ResponseModel):
     type: str
     start: int
     end: int = Field(description="One past the last character.")
-    score: float = Field(description="Least probability of its tokens.")
+    score: float = Field(description="Probability of its least certain word.")
 
 
 class EntitiesPrediction(Cost):
@@ -80,10 +80,10 @@ class EntitiesPrediction(Cost):
 class AnswerPrediction(Cost):
     """Result of task `qa`: a part of `input_text`."""
 
-    answer: str
+    answer: str = Field(description="Empty when the text has no words.")
     start: int = Field(description="First character (Unicode code point) in `input_text`.")
     end: int = Field(description="One past the last character.")
-    score: float
+    score: float = Field(description="Probability of this part; low when nothing answers.")
 
 
 class PredictResponse(ResponseModel):
