@@ -14,7 +14,7 @@ import structlog
 
 from . import engines, watchdog
 from .engines.base import Engine, Message, Purpose
-from .errors import Draining, NotReady, TaskNotOffered
+from .errors import Draining, NotReady, TaskNotOffered, UpstreamFailed
 from .lanes.base import Lane, Timing
 from .lanes.batch import BatchLane
 from .lanes.generation import Generation, GenerationLane
@@ -178,7 +178,10 @@ class Runtime:
             self.check()
 
     def check(self) -> None:
-        """Try the canary; feed the watchdog when it passes, be unhealthy when it fails."""
+        """Try the canary; feed the watchdog when it passes, be unhealthy when it fails.
+
+        A failure of the server behind this one is no reason to start this one anew.
+        """
         if self._lane is None or self._state not in (State.READY, State.UNHEALTHY):
             return
         try:
@@ -187,6 +190,8 @@ class Runtime:
             if not self._stopped.is_set():
                 _log.error("canary_failed", reason=str(error))
             self._move(State.READY, State.UNHEALTHY)
+            if isinstance(error, UpstreamFailed):
+                self._notify(watchdog.ALIVE)
             return
         if not self._stopped.is_set():
             self._notify(watchdog.ALIVE)

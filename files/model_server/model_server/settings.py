@@ -322,9 +322,12 @@ class Settings(Section):
             raise ValueError(f"engine.name {self.engine.name} can do nothing but chat")
         if self.engine.name == "upstream" and self.engine.upstream_url is None:
             raise ValueError("engine.name upstream needs engine.upstream_url")
-        if self.observability.canary_seconds >= self.observability.watchdog_seconds:
+        # The canary of a chat may have to wait for a place that a request holds for its whole time.
+        waiting = 0 if batched else self.limits.request_timeout_seconds
+        if self.observability.watchdog_seconds <= self.observability.canary_seconds + waiting:
             raise ValueError(
-                "observability.canary_seconds must be less than observability.watchdog_seconds"
+                "observability.watchdog_seconds must exceed observability.canary_seconds"
+                + ("" if batched else " and limits.request_timeout_seconds together")
             )
         return self
 

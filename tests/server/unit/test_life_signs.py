@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from fakes import FakeEngine
 from model_server import watchdog
 from model_server.engines.base import EngineStartFailed
-from model_server.errors import Draining, NotReady
+from model_server.errors import Draining, NotReady, UpstreamFailed
 from model_server.runtime import Runtime
 from model_server.settings import Settings
 from support import settings_content
@@ -91,6 +91,20 @@ def test_a_passed_canary_feeds_the_watchdog_and_a_failed_one_does_not(
     assert watched.words == [ALIVE, ALIVE]
     assert watched.state() == "ready"
     assert [line["event"] for line in logs] == ["canary_passed"]
+
+
+def test_a_failure_of_the_server_behind_is_no_reason_for_a_restart(
+    watched: Watched, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.runtime.load()
+
+    def fail_upstream(timeout: float) -> None:
+        raise UpstreamFailed("no answer")
+
+    monkeypatch.setattr(watched.runtime._lane, "try_canary", fail_upstream)
+    watched.runtime.check()
+    assert watched.state() == "unhealthy"
+    assert watched.words == [ALIVE]
 
 
 def test_the_words_come_in_order(snapshot: Path, engine: FakeEngine) -> None:

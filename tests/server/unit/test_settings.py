@@ -54,7 +54,11 @@ def test_the_file_of_a_release_is_read_whole(write: Any, snapshot: Path) -> None
         ({"service": {"task": "ner"}}, "service.task: Input should be 'embedding'"),
         ({"engine": {"name": "llama_cpp"}}, "can do nothing but chat"),
         ({"chat": {"forbidden": ["("]}}, "chat.forbidden.0: Value error, is not a regular"),
-        ({"observability": {"canary_seconds": 200}}, "must be less than"),
+        ({"observability": {"canary_seconds": 200}}, "must exceed observability.canary_seconds"),
+        (
+            {"service": {"task": "chat"}, "limits": {"request_timeout_seconds": 150}},
+            "and limits.request_timeout_seconds together",
+        ),
         ({"engine": {"max_tokens": 65}}, "must not exceed batching.max_batch_tokens"),
         ({"batching": {"max_batch_tokens": 512}}, "must not exceed batching.max_queue_tokens"),
         ({"authentication": {"methods": ["api_key", "none"]}}, "cannot be combined"),
