@@ -80,8 +80,8 @@ def choose_task(declared: str, model: Mapping[str, Any], paths: Iterable[str]) -
     shown = " and ".join(offered) or "none that is served here"
     remedy = f"Declare task: {offered[0]}, or choose" if offered else "Choose"
     raise ModelError(
-        f"The model is a {_shown(model)} without a head for {wanted}; it offers {shown}. {remedy} a model "
-        "trained for it.",
+        f"The model is a {_shown(model)} without a head for {wanted}; it offers {shown}. {remedy} "
+        "a model trained for it.",
         "task_not_offered",
         task=declared,
         offered=list(offered),
