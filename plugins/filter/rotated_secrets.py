@@ -52,8 +52,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(secrets), the mapping after the rotation; C(changed); and C(report), a row with C(service),
-      C(kind), C(name), C(age_days) and C(rotated) for each secret.
+    - C(secrets), the mapping after the rotation, and C(report), a row with C(service), C(kind),
+      C(name), C(age_days) and C(rotated) for each secret.
   type: dict
 """
 
@@ -76,7 +76,7 @@ def rotated_secrets(
     everything: bool = False,
     kinds: Any = KINDS,
 ) -> dict[str, Any]:
-    """Return secrets, report and changed."""
+    """Return the secrets and the report."""
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise AnsibleFilterError(f"kinds has {', '.join(unknown)}: choose from {', '.join(KINDS)}")
@@ -93,8 +93,7 @@ def rotated_secrets(
         if any(row["rotated"] for row in rows):
             rotated[name] = own
         report += [{"service": name, **row} for row in rows]
-    changed = any(row["rotated"] for row in report)
-    return {"secrets": rotated, "report": report, "changed": changed}
+    return {"secrets": rotated, "report": report}
 
 
 class FilterModule:
