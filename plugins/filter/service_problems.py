@@ -10,13 +10,13 @@ short_description: List what is wrong with the declaration of services
 version_added: 0.1.0
 description:
   - Does what P(modelops.serving.services#filter) does, and returns the problems instead of failing.
-  - Also checks that each service that asks for API keys has at least one.
+  - Also checks the secrets that each service needs. No message holds a secret.
 extends_documentation_fragment:
   - modelops.serving.declaration
 positional: overrides, locks, project_root, secrets
 options:
   secrets:
-    description: The mapping C(model_service_secrets), of which only the names are read.
+    description: The mapping C(model_service_secrets).
     type: dict
     default: {}
 """
@@ -38,8 +38,8 @@ from typing import Any
 
 from ansible_collections.modelops.serving.plugins.module_utils._declaration import (
     DeclarationError,
-    missing_secrets,
 )
+from ansible_collections.modelops.serving.plugins.module_utils._secrets import secret_problems
 from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
 
 
@@ -52,7 +52,7 @@ def service_problems(
 ) -> list[str]:
     """Return the problems, each with variable, value and remedy."""
     try:
-        return missing_secrets(
+        return secret_problems(
             complete_services(declared, overrides, locks, project_root), secrets or {}
         )
     except DeclarationError as error:

@@ -16,83 +16,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ._fields import (
-    Problem,
-    Rows,
-    Section,
-    check_section,
-    choice,
-    choices,
-    cidr_list,
-    domain_name,
-    integer,
-    mapping_or_text,
-    number_or_auto,
-    size_or_auto,
-    text,
-    texts,
-)
+from ._consistency import check_service, network_of
+from ._fields import Problem, check_section
+from ._model_task import offered_tasks
 from ._routes import routes_for
+from ._schema import SCHEMA
 
 ReadLock = Callable[[str], Any]
 ReadText = Callable[[str], str]
 
-SOURCES = ("modelscope", "huggingface", "http", "package", "path")
-CLIENTS = ("builtin", "modelscope", "huggingface_hub")
-TASKS = ("embedding",)
 SLOTS = ("blue", "green")
 
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,21}")
-
-_ARCHIVE_SHA256 = text("", pattern=r"|[0-9a-f]{64}", hint="64 hexadecimal digits")
-_MIRROR: Section = {
-    "source": choice(SOURCES),
-    "id": text(""),
-    "revision": text(""),
-    "endpoint": text(""),
-    "subfolder": text(""),
-    "archive_sha256": _ARCHIVE_SHA256,
-}
-_SCHEMA: Section = {
-    "state": choice(("present", "absent"), "present"),
-    "model": {
-        "source": choice(SOURCES),
-        "id": text(),
-        "revision": text(),
-        "endpoint": text(""),
-        "subfolder": text(""),
-        "archive_sha256": _ARCHIVE_SHA256,
-        "mirrors": Rows(_MIRROR),
-        "lock": mapping_or_text(),
-        "signature": text(""),
-        "include": texts(),
-        "exclude": texts(),
-        "client": choice(CLIENTS, "builtin"),
-        "allow_unverified": texts(),
-        "allow_pickle": texts(),
-        "allow_code": texts(),
-    },
-    "served_name": text(""),
-    "task": choice(TASKS, "embedding"),
-    "domain": domain_name(),
-    "engine": {
-        "name": choice(("auto", "transformers"), "auto"),
-        "precision": choice(("auto", "float32", "bfloat16"), "auto"),
-    },
-    "resources": {"memory": size_or_auto(), "cpus": number_or_auto()},
-    "authentication": {"methods": choices(("api_key", "none"), ["api_key"])},
-    "rate_limit": {"requests_per_minute": integer(60, least=1), "burst": integer(20, least=0)},
-    "limits": {"body": size_or_auto(), "timeout": number_or_auto()},
-    "allow_from": cidr_list([]),
-    "operators_from": cidr_list(["127.0.0.0/8", "::1/128"]),
-    "certificate": {
-        "provider": choice(("self_signed", "acme", "files"), "self_signed"),
-        "contact": text(""),
-        "directory": text(""),
-        "fullchain": text(""),
-        "privkey": text(""),
-    },
-}
 
 
 class DeclarationError(ValueError):
@@ -128,7 +63,8 @@ def normalise(
 
     ``locks`` maps names to lock mappings; ``read_lock`` reads a lock file, and ``read_text`` a
     signature, by its path relative to the project's root. Without ``resolve`` both stay as they
-    are declared and need not exist. Raises ``DeclarationError`` with every problem found.
+    are declared and need not exist. A task that is ``auto`` becomes what the lock tells, and stays
+    ``auto`` where it tells nothing. Raises ``DeclarationError`` with every problem found.
     """
     problems: list[Problem] = []
     for variable, value in (
@@ -152,29 +88,15 @@ def normalise(
             if resolve and not found:
                 model["lock"] = _resolve_lock(where, model, locks or {}, read_lock, found)
                 model["signature"] = _resolve_signature(where, model, read_text, found)
+                service["task"] = _resolve_task(service["task"], model["lock"])
+            if not found:
+                service["routes"] = routes_for(service)
         problems += found
         complete[str(name)] = service
     problems = problems or _shared_domains(complete)
     if problems:
         raise DeclarationError([str(problem) for problem in problems])
     return complete
-
-
-def missing_secrets(services: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
-    """List the services that ask for API keys and have none in ``model_service_secrets``."""
-    return [
-        str(
-            Problem(
-                f"model_service_secrets.{name}.api_keys",
-                None,
-                f"give at least one key, as in {{{name}: {{api_keys: {{ops: KEY}}}}}}",
-            )
-        )
-        for name, service in services.items()
-        if service["state"] == "present"
-        and "api_key" in service["authentication"]["methods"]
-        and not (secrets.get(name) or {}).get("api_keys")
-    ]
 
 
 def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
@@ -186,32 +108,37 @@ def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
                 where, name, "name a service with lower-case letters, digits and '-', at most 22"
             )
         )
-    service = check_section(where, declared, _SCHEMA, problems)
+    service = check_section(where, declared, SCHEMA, problems)
+    if isinstance(declared, Mapping):
+        problems += _missing_model(where, service)
     if problems:
         return service, problems
-    model = service["model"]
-    problems += _check_model(f"{where}.model", model)
-    for index, mirror in enumerate(model["mirrors"]):
-        mirror.update({key: mirror[key] or model[key] for key in ("id", "revision")})
-        problems += _check_model(f"{where}.model.mirrors[{index}]", mirror)
-    certificate = service["certificate"]
-    if certificate["provider"] == "files":
-        for key in ("fullchain", "privkey"):
-            if not certificate[key]:
-                problems.append(
-                    Problem(
-                        f"{where}.certificate.{key}", "", "name the file, since provider is 'files'"
-                    )
-                )
-    service.update(_derived(name, service))
+    for mirror in service["model"]["mirrors"]:
+        mirror.update({key: mirror[key] or service["model"][key] for key in ("id", "revision")})
+    problems += check_service(where, service)
+    if not problems:
+        service.update(_derived(name, service))
     return service, problems
+
+
+def _missing_model(where: str, service: Mapping[str, Any]) -> Iterable[Problem]:
+    """Find what says which model it is; only an upstream needs none."""
+    model, engine = service.get("model") or {}, service.get("engine") or {}
+    if engine.get("name") == "upstream" and not model.get("source"):
+        return
+    for key in ("source", "id", "revision"):
+        if model.get(key) == "":
+            yield Problem(f"{where}.model.{key}", None, "it is required")
 
 
 def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
     unit = f"modelops-{name}"
     return {
         "name": name,
-        "served_name": service["served_name"] or service["model"]["id"],
+        "served_name": (
+            service["served_name"] or service["model"]["id"] or service["engine"]["model"]
+        ),
+        "task": "chat" if service["engine"]["name"] == "upstream" else service["task"],
         "user": unit,
         "unit": unit,
         "root": f"/opt/modelops/services/{name}",
@@ -220,21 +147,8 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
             slot: {"unit": f"{unit}@{slot}.service", "socket": f"/run/{unit}/{slot}/http.sock"}
             for slot in SLOTS
         },
-        "routes": routes_for(service["task"]),
+        "network": {"allow": network_of(service)},
     }
-
-
-def _check_model(where: str, model: Mapping[str, Any]) -> Iterable[Problem]:
-    source, identity = model["source"], model["id"]
-    if source in ("modelscope", "huggingface", "http", "path") and not re.fullmatch(
-        r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", identity
-    ):
-        yield Problem(f"{where}.id", identity, "write it as owner/name")
-    if source in ("http", "path") and not model["endpoint"]:
-        remedy = (
-            "give the base URL" if source == "http" else "give the folder or archive on the host"
-        )
-        yield Problem(f"{where}.endpoint", "", remedy)
 
 
 def _resolve_lock(
@@ -272,6 +186,18 @@ def _resolve_lock(
             locked = f"the lock is for {key} '{lock.get(key)}'; {remedy}"
             problems.append(Problem(where, model[key], locked))
     return lock
+
+
+def _resolve_task(task: str, lock: Any) -> str:
+    """Return the task that a lock tells where none is declared, else what is declared."""
+    model = lock.get("model") if isinstance(lock, Mapping) else None
+    if task != "auto" or not isinstance(model, Mapping):
+        return task
+    if "architectures" not in model and model.get("weights_format") != "gguf":
+        return task
+    files = lock["files"] if isinstance(lock["files"], (list, tuple)) else []
+    paths = [str(item.get("path")) for item in files if isinstance(item, Mapping)]
+    return next(iter(offered_tasks(model, paths)), task)
 
 
 def _resolve_signature(

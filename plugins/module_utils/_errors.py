@@ -34,6 +34,7 @@ CODES: dict[str, str] = {
     "signature_missing": "A signature is required, and there is none.",
     "size_mismatch": "A file does not have the expected size.",
     "store_conflict": "The place in the store is taken by something else.",
+    "task_not_offered": "The model cannot do the task that is declared for it.",
     "tools_failed": "A program of the tools environment did not run to its end.",
     "tools_missing": "A scan or signature is required, and the tools environment is not there.",
     "unknown_source": "The source is none that the collection knows.",

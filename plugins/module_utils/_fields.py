@@ -14,6 +14,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timezone
 from typing import Any, Union
 
 _REQUIRED: Any = object()
@@ -46,6 +47,14 @@ class Rows(Field):
 
     def __init__(self, schema: Section) -> None:
         super().__init__(_list, [])
+        self.schema = schema
+
+
+class Named(Field):
+    """Sections of one schema by name, none by default."""
+
+    def __init__(self, schema: Section) -> None:
+        super().__init__(_names, {})
         self.schema = schema
 
 
@@ -86,6 +95,13 @@ def check_section(
                         check_section(f"{inside}[{index}]", row, field.schema, problems)
                         for index, row in enumerate(checked[key])
                     ]
+                elif isinstance(field, Named):
+                    checked[key] = {
+                        str(name): check_section(
+                            f"{inside}.{name}", {} if row is None else row, field.schema, problems
+                        )
+                        for name, row in checked[key].items()
+                    }
     return checked
 
 
@@ -151,15 +167,72 @@ def domain_name() -> Field:
     return Field(check, _REQUIRED)
 
 
-def integer(default: int, least: int) -> Field:
-    """A whole number of at least ``least``."""
+def boolean(default: bool) -> Field:
+    """True or false."""
 
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"give a whole number of at least {least}")
+    def check(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("give true or false, without quotes")
         return value
 
     return Field(check, default)
+
+
+def integer(default: Any, least: int, most: int | None = None) -> Field:
+    """A whole number of at least ``least``, and at most ``most``."""
+    limit = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def check(value: Any) -> int:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < least or (most is not None and value > most):
+            raise ValueError(f"give a whole number {limit}")
+        return int(value)
+
+    return Field(check, default)
+
+
+def integer_or_auto(least: int, most: int) -> Field:
+    """A whole number, or ``auto``."""
+    number = integer(None, least, most)
+
+    def check(value: Any) -> Any:
+        try:
+            return value if value == "auto" else number.check(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    return Field(check, "auto")
+
+
+def number(default: float, least: float, most: float) -> Field:
+    """A number from ``least`` to ``most``."""
+
+    def check(value: Any) -> float:
+        known = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not known or not least <= value <= most:
+            raise ValueError(f"give a number from {least:g} to {most:g}")
+        return float(value)
+
+    return Field(check, default)
+
+
+def time() -> Field:
+    """A date, or a date and time in ISO 8601; none by default. Without a zone it is UTC."""
+    return Field(lambda value: iso_time(value), None)
+
+
+def patterns() -> Field:
+    """A list of regular expressions, empty by default."""
+
+    def check(value: Any) -> list[str]:
+        for item in _list(value):
+            try:
+                re.compile(str(item))
+            except re.error as error:
+                raise ValueError(f"'{item}' is no regular expression: {error}") from error
+        return [str(item) for item in value]
+
+    return Field(check, [])
 
 
 def number_or_auto() -> Field:
@@ -202,6 +275,25 @@ def mapping_or_text() -> Field:
     return Field(check, None)
 
 
+def iso_time(value: Any) -> str:
+    """Return a time as ISO 8601 with its zone; raise ``ValueError`` for what is none.
+
+    YAML makes dates of what is not in quotes.
+    """
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day)
+    else:
+        try:
+            moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(value)))
+        except ValueError:
+            raise ValueError("give a date such as 2027-01-31, or a time in ISO 8601") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.isoformat()
+
+
 def _one_of(value: Any, allowed: Sequence[str]) -> str:
     if value not in allowed:
         near = difflib.get_close_matches(str(value), list(allowed), 1)
@@ -214,4 +306,10 @@ def _one_of(value: Any, allowed: Sequence[str]) -> str:
 def _list(value: Any) -> Sequence[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise ValueError("give a list")
+    return value
+
+
+def _names(value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("make it a mapping from names to settings")
     return value

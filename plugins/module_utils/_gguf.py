@@ -5,14 +5,17 @@
 
 The format is described in https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; where that
 leaves a choice, the rules are those of the reference implementation, src/gguf.cpp: tensors follow
-each other in order, each padded to the alignment. Values are skipped, not stored, so that the
-memory needed does not depend on the size of the vocabulary.
+each other in order, each padded to the alignment. Values are skipped, but for the few that are
+asked for, so that the memory needed does not depend on the size of the vocabulary.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import struct
+from collections.abc import Collection
 from typing import BinaryIO, NoReturn
 
 from ._errors import ModelError
@@ -34,6 +37,8 @@ _MAX_DEPTH = 4
 
 # Bytes of a value by gguf_metadata_value_type; a string and an array say how long they are.
 _VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+# struct's letter of the whole numbers among them.
+_WHOLE = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 10: "Q", 11: "q"}
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 
 # (elements, bytes) of one block by ggml_type: type_traits in ggml.c, blocks in ggml-common.h.
@@ -85,10 +90,30 @@ def check_gguf(path: str, name: str) -> None:
         _Reader(stream, os.path.getsize(path), name).check()
 
 
-class _Reader:
-    """Go through one file from its start; every complaint names the place."""
+def read_values(head: bytes, size: int, name: str, wanted: Collection[str]) -> dict[str, int | str]:
+    """Return those whole numbers and short texts among the first bytes of a file that are wanted.
 
-    def __init__(self, stream: BinaryIO, size: int, name: str) -> None:
+    ``wanted`` are keys without their first word, such as ``context_length`` of
+    ``llama.context_length``. What lies behind ``head`` is not looked at, and a file that ends there
+    says no more. Raises ``ModelError`` (``weights_invalid``) for what cannot be GGUF.
+    """
+    reader = _Reader(io.BytesIO(head), size, name, wanted)
+    with contextlib.suppress(EOFError):
+        reader.check()
+    return reader.found
+
+
+class _Reader:
+    """Go through one file from its start; every complaint names the place.
+
+    Raises ``EOFError`` where the stream ends before ``size`` bytes.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, size: int, name: str, wanted: Collection[str] = ()
+    ) -> None:
+        self.found: dict[str, int | str] = {}
+        self._wanted = wanted
         self._stream = stream
         self._size = size
         self._left = size
@@ -118,11 +143,23 @@ class _Reader:
             seen.add(key)
             kind = self._number("<I", "a type")
             if key != _ALIGNMENT_KEY:
-                self._skip_value(kind, key, 0)
+                short = key.decode("utf-8", "replace").partition(".")[2]
+                if short not in self._wanted or not self._keep_value(kind, short):
+                    self._skip_value(kind, key, 0)
                 continue
             self._alignment = self._number("<I", "general.alignment") if kind == _UINT32 else 0
             if self._alignment == 0 or self._alignment & (self._alignment - 1):
                 self._fail("general.alignment is no power of two of the type uint32")
+
+    def _keep_value(self, kind: int, key: str) -> bool:
+        """Read a whole number or a short text; say whether it was one."""
+        if kind in _WHOLE:
+            self.found[key] = self._number("<" + _WHOLE[kind], key)
+        elif kind == _STRING:
+            self.found[key] = self._text(_KEY_BYTES, key).decode("utf-8", "replace")
+        else:
+            return False
+        return True
 
     def _skip_value(self, kind: int, key: bytes, depth: int) -> None:
         if kind in _VALUE_BYTES:
@@ -206,9 +243,11 @@ class _Reader:
         return int(struct.unpack(form, self._read(struct.calcsize(form), what))[0])
 
     def _read(self, length: int, what: str) -> bytes:
-        data = self._stream.read(length) if length <= self._left else b""
-        if len(data) < length:
+        if length > self._left:
             self._fail(f"it ends in the middle of {what}")
+        data = self._stream.read(length)
+        if len(data) < length:
+            raise EOFError(f"{self._name} goes on behind what was given of it")
         self._left -= length
         return data
 

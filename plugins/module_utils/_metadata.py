@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ._errors import ModelError
+from ._gguf import read_values
 from ._safetensors import HEADER_BYTES, LENGTH_BYTES, header_length, read_header
 
 # (path, at most so many first bytes) -> those bytes, or None when they are not at hand.
@@ -31,12 +32,30 @@ _SCALARS: dict[str, tuple[str, ...]] = {
     "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
     "num_hidden_layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers"),
     "num_attention_heads": ("num_attention_heads", "n_head", "n_heads"),
+    "num_key_value_heads": ("num_key_value_heads",),
+    "head_dim": ("head_dim",),
     "intermediate_size": ("intermediate_size", "ffn_dim", "d_ff", "hidden_dim", "n_inner"),
     "vocab_size": ("vocab_size",),
     "max_position_embeddings": ("max_position_embeddings", "n_positions"),
     "pad_token_id": ("pad_token_id",),
     "torch_dtype": ("torch_dtype", "dtype"),
 }
+# Key of a GGUF file, without its first word -> name in the description.
+_GGUF_VALUES = {
+    "architecture": "model_type",
+    "context_length": "max_position_embeddings",
+    "embedding_length": "hidden_size",
+    "block_count": "num_hidden_layers",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "feed_forward_length": "intermediate_size",
+    "vocab_size": "vocab_size",
+}
+# Those values stand before the vocabulary, which is long.
+GGUF_HEAD_BYTES = 256 * 1024
+# transformers gives a classifier whose configuration names no labels two of them.
+_DEFAULT_LABELS = 2
 _FORMATS = {
     "safetensors": (".safetensors",),
     "gguf": (".gguf",),
@@ -55,6 +74,7 @@ _DTYPES = {
 }
 # Exports for other engines, and copies in another precision, are not what transformers loads.
 _OTHER_ENGINES = {"onnx", "openvino", "coreml", "tensorrt", "original"}
+_GGUF_SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 # The weights of a sentence-transformers module, such as 2_Dense/model.safetensors.
 _MODULE = re.compile(r"\d+_\w+/model\.safetensors")
@@ -80,9 +100,10 @@ def describe(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
     """Return the values of a model's files that a plan needs; what is not stated is left out.
 
     ``sizes`` maps each file's path to its size in bytes. Keys of the result: ``architectures`` (a
-    list), the scalars of config.json (``hidden_size``, ``num_hidden_layers``, ``torch_dtype``,
-    ...), ``max_seq_length`` (sentence_bert_config.json), ``model_max_length``
-    (tokenizer_config.json), ``weights_format`` (safetensors, gguf, pickle or none),
+    list), ``num_labels`` of a sequence classifier, the scalars of config.json (``hidden_size``,
+    ``num_hidden_layers``, ``torch_dtype``, ...) or of a GGUF file, ``max_seq_length``
+    (sentence_bert_config.json), ``model_max_length`` (tokenizer_config.json), ``published_task``
+    (configuration.json of ModelScope), ``weights_format`` (safetensors, gguf, pickle or none),
     ``weights_bytes``, ``weights_dtype`` and ``parameters`` (from the headers of safetensors).
     Raises ``ModelError`` for a file that is broken: weights_invalid, else model_incomplete.
     """
@@ -90,6 +111,8 @@ def describe(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
     described: dict[str, Any] = {}
     if isinstance(config.get("architectures"), list):
         described["architectures"] = [str(name) for name in config["architectures"]]
+        if any(name.endswith("ForSequenceClassification") for name in described["architectures"]):
+            described["num_labels"] = _labels(config)
     inner = config.get("text_config")
     layers = [config, inner] if isinstance(inner, Mapping) else [config]
     for key, names in _SCALARS.items():
@@ -104,6 +127,9 @@ def describe(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
         # transformers writes 1e30 for "no limit" (VERY_LARGE_INTEGER).
         if isinstance(value, (int, float)) and 0 < value < 1e9:
             described[key] = int(value)
+    task = _read_json(sizes, read, "configuration.json").get("task")
+    if isinstance(task, str) and task:
+        described["published_task"] = task
     return {**described, **_describe_weights(sizes, read)}
 
 
@@ -127,13 +153,22 @@ def weights_files(paths: Sequence[str]) -> tuple[str, list[str]]:
     return "none", []
 
 
+def gguf_models(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Return the files of each GGUF model by its first one; only a split model has several."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(paths):
+        shard = _GGUF_SHARD.fullmatch(path)
+        models.setdefault((shard[1], shard[2]) if shard else (path, ""), []).append(path)
+    return {files[0]: files for files in models.values()}
+
+
 def _describe_weights(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
     kind, paths = weights_files(list(sizes))
     if kind == "none":
         return {"weights_format": kind}
-    loaded = [sizes[path] for path in paths]
-    # One GGUF file is one whole model in one quantisation; the largest is the worst case.
-    total = max(loaded) if kind == "gguf" else sum(loaded)
+    if kind == "gguf":
+        return {"weights_format": kind, **_describe_gguf(paths, sizes, read)}
+    total = sum(sizes[path] for path in paths)
     described: dict[str, Any] = {"weights_format": kind, "weights_bytes": total}
     if kind != "safetensors":
         return described
@@ -151,6 +186,27 @@ def _describe_weights(sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
         described["parameters"] = sum(by_dtype.values())
         described["weights_dtype"] = max(by_dtype, key=lambda dtype: by_dtype[dtype])
     return described
+
+
+def _describe_gguf(paths: Sequence[str], sizes: Mapping[str, int], read: Reader) -> dict[str, Any]:
+    """Describe the largest of several models, which usually differ in quantisation only."""
+    totals = {
+        first: sum(map(sizes.__getitem__, all_)) for first, all_ in gguf_models(paths).items()
+    }
+    first = max(totals, key=lambda path: (totals[path], path))
+    described: dict[str, Any] = {"weights_bytes": totals[first]}
+    head = read(first, min(sizes[first], GGUF_HEAD_BYTES))
+    if head is not None:
+        found = read_values(head, sizes[first], first, _GGUF_VALUES)
+        described.update({n: found[key] for key, n in _GGUF_VALUES.items() if key in found})
+    return described
+
+
+def _labels(config: Mapping[str, Any]) -> int:
+    names, number = config.get("id2label"), config.get("num_labels")
+    if isinstance(names, Mapping) and names:
+        return len(names)
+    return number if isinstance(number, int) and number > 0 else _DEFAULT_LABELS
 
 
 def _read_json(sizes: Mapping[str, int], read: Reader, path: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from tools import collection  # noqa: E402
 
 sys.path[:0] = [str(collection.link()), str(ROOT / "files" / "model_server")]
 
-from ansible_collections.modelops.serving.plugins.module_utils._declaration import (  # noqa: E402
-    _SCHEMA,
+from ansible_collections.modelops.serving.plugins.module_utils._schema import (  # noqa: E402
+    SCHEMA,
 )
 from model_server.errors import TABLE  # noqa: E402
 
@@ -69,7 +69,7 @@ def test_links_lead_to_files(path: Path) -> None:
 @pytest.mark.parametrize("name", ["docs/declaration.md", "docs/declaration.zh-CN.md"])
 def test_every_key_of_the_declaration_is_described(name: str) -> None:
     described = set(re.findall(r"`([\w.]+)`", first_cells(name)))
-    assert sorted(set(declared_keys(_SCHEMA)) - described) == []
+    assert sorted(set(declared_keys(SCHEMA)) - described) == []
 
 
 @pytest.mark.parametrize("name", ["docs/api.md", "docs/api.zh-CN.md"])

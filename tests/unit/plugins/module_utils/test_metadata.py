@@ -9,11 +9,16 @@ import json
 import struct
 
 import pytest
+from ansible_collections.modelops.serving.plugins.module_utils import _metadata
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._metadata import (
     describe,
     folder_files,
     weights_files,
+)
+from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models import (
+    gguf,
+    text,
 )
 
 ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8}
@@ -137,3 +142,88 @@ def test_broken_weights_are_refused(tmp_path, content, why):
 def test_a_broken_configuration_is_refused(tmp_path, content):
     with pytest.raises(ModelError, match="config.json is broken"):
         described(tmp_path, config_json=content)
+
+
+def gguf_values(*values):
+    def number(value):
+        return struct.pack("<I", value)
+
+    return gguf(
+        values=[("general.architecture", 8, text("llama"))]
+        + [(f"llama.{key}", 4, number(value)) for key, value in values]
+        + [("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 2) + text("a") + text("b"))],
+        tensors=[("w", [4], 0, 0)],
+        data=bytes(16),
+    )
+
+
+def test_a_gguf_says_what_it_is(tmp_path):
+    values = [
+        ("context_length", 8192),
+        ("embedding_length", 576),
+        ("block_count", 30),
+        ("attention.head_count", 9),
+        ("attention.head_count_kv", 3),
+        ("vocab_size", 49152),
+        ("rope.dimension_count", 64),
+    ]
+    (tmp_path / "model.gguf").write_bytes(gguf_values(*values))
+    found = describe(*folder_files(str(tmp_path)))
+    assert found.pop("weights_bytes") == (tmp_path / "model.gguf").stat().st_size
+    assert found == {
+        "weights_format": "gguf",
+        "model_type": "llama",
+        "max_position_embeddings": 8192,
+        "hidden_size": 576,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+    }
+
+
+def test_the_head_of_a_gguf_is_enough(tmp_path, monkeypatch):
+    whole = gguf_values(("context_length", 2048), ("block_count", 2))
+    (tmp_path / "model.gguf").write_bytes(whole)
+    monkeypatch.setattr(_metadata, "GGUF_HEAD_BYTES", whole.index(b"llama.block_count"))
+    found = describe(*folder_files(str(tmp_path)))
+    assert found["max_position_embeddings"] == 2048 and "num_hidden_layers" not in found
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGML" + bytes(60))
+    with pytest.raises(ModelError) as caught:
+        describe(*folder_files(str(tmp_path)))
+    assert caught.value.code == "weights_invalid"
+
+
+def test_the_files_of_a_split_gguf_count_together(tmp_path):
+    for name in ("big-00001-of-00002.gguf", "big-00002-of-00002.gguf"):
+        (tmp_path / name).write_bytes(gguf_values(("block_count", 2)))
+    (tmp_path / "small.gguf").write_bytes(gguf_values(("block_count", 1)))
+    found = describe(*folder_files(str(tmp_path)))
+    one = (tmp_path / "big-00001-of-00002.gguf").stat().st_size
+    assert (found["weights_bytes"], found["num_hidden_layers"]) == (2 * one, 2)
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({"id2label": {"0": "LABEL_0"}}, 1),
+        ({"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 9}, 3),
+        ({"num_labels": 4}, 4),
+        ({}, 2),
+    ],
+)
+def test_the_labels_of_a_classifier(tmp_path, config, labels):
+    config = {"architectures": ["BertForSequenceClassification"], **config}
+    assert described(tmp_path, config_json=config)["num_labels"] == labels
+
+
+def test_labels_of_another_model_and_a_published_task(tmp_path):
+    found = described(
+        tmp_path,
+        config_json={"architectures": ["BertModel"], "id2label": {"0": "x"}},
+        configuration_json={"task": "sentence-embedding"},
+    )
+    assert "num_labels" not in found and found["published_task"] == "sentence-embedding"

@@ -8,9 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._host import Host
+from ansible_collections.modelops.serving.plugins.module_utils._plan import MIB, Wishes
 from ansible_collections.modelops.serving.plugins.module_utils._planner import (
-    MIB,
-    Wishes,
     check_weights,
     make_plan,
 )
@@ -55,6 +54,7 @@ KEYS = {
     "tasks_max",
     "load_timeout_seconds",
     "request_timeout_seconds",
+    "watchdog_seconds",
     "body_bytes",
     "max_tokens",
     "max_batch_tokens",
@@ -80,6 +80,7 @@ def test_a_small_model_on_a_small_host():
         "tasks_max": 144,
         "load_timeout_seconds": 130,
         "request_timeout_seconds": 100,
+        "watchdog_seconds": 260,
         "body_bytes": 2 * MIB,
         "max_tokens": 256,
         "max_batch_tokens": 8192,
@@ -144,7 +145,6 @@ def test_precision_halves_the_weights():
         ({"weights_dtype": "float32"}, 4000),
         ({"torch_dtype": "float16"}, 8000),
         ({}, 8000),
-        ({"weights_format": "gguf"}, 32000),
     ],
 )
 def test_weights_without_a_known_number_of_parameters(stored, weights):

@@ -117,3 +117,42 @@ def test_an_export_beside_pickle_does_not_make_it_safe(plan, model):
     (model / "onnx").mkdir()
     (model / "onnx" / "model.onnx").write_bytes(b"onnx")
     assert plan(snapshot=str(model))["code"] == "unsafe_weights"
+
+
+def test_task_and_engine_follow_from_the_files(plan, model):
+    planned = plan(snapshot=str(model))
+    assert (planned["task"], planned["engine"]) == ("embedding", "transformers")
+    heads = '{"architectures": ["BertForTokenClassification"], "hidden_size": 2}'
+    (model / "config.json").write_text(heads)
+    assert plan(snapshot=str(model))["task"] == "token_classification"
+    refused = plan(snapshot=str(model), task="chat")
+    assert refused["code"] == "task_not_offered" and "offers token_classification" in refused["msg"]
+
+
+def test_a_lock_is_enough_to_refuse_a_task(plan, lock):
+    lock["model"] = {"architectures": ["BertModel"], "weights_format": "safetensors"}
+    assert plan(lock=lock, task="token_classification")["code"] == "task_not_offered"
+    assert plan(lock=lock)["task"] == "embedding"
+
+
+def test_a_chosen_gguf_of_a_lock_is_planned_with_its_own_size(plan, lock):
+    lock["files"] += [
+        {"path": f"q{bits}.gguf", "size": bits * 1000, "sha256": "0" * 64} for bits in (4, 8)
+    ]
+    lock["model"] = {"weights_format": "safetensors", "weights_bytes": 40, "parameters": 10}
+    planned = plan(lock=lock, engine="llama_cpp", file="q4.gguf")
+    assert (planned["task"], planned["engine"]) == ("chat", "llama_cpp")
+    assert planned["plan"]["weights_bytes"]["value"] == 4000
+    assert "name one of them" in plan(lock=lock, engine="llama_cpp")["msg"]
+
+
+def test_an_upstream_needs_no_model(plan):
+    planned = plan(engine="upstream", parallel="3", context="2048", limits={"waiting": "0"})
+    values = {key: item["value"] for key, item in planned["plan"].items()}
+    assert (planned["task"], planned["engine"]) == ("chat", "upstream")
+    assert (values["parallel"], values["max_tokens"], values["waiting"]) == (3, 2048, 0)
+    assert plan(engine="upstream", task="rerank")["code"] == "invalid_option"
+
+
+def test_places_must_be_a_number(plan, model):
+    assert plan(snapshot=str(model), parallel="many")["msg"].startswith("parallel is 'many'")
