@@ -21,7 +21,7 @@ import urllib.request
 NAME = "stepped.example.test"
 CONTROL = "http://127.0.0.1:9321"
 BODY = {
-    "model": "stand-in",
+    "model": "stepped",
     "messages": [{"role": "user", "content": "Count."}],
     "stream": True,
     "max_tokens": 64,

@@ -12,31 +12,56 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gunicorn_process import Gunicorn
-from support import AUTHORIZED
+from port_gunicorn import PortGunicorn
+from support import AUTHORIZED, chat_sections, settings_content
 
 pytestmark = pytest.mark.live
-EXAMPLES = 40
-SECONDS = 240
+EXAMPLES = 15
+SECONDS = 300
+SERVICES: dict[str, dict[str, Any]] = {
+    "embedding": {},
+    "chat": chat_sections(),
+    "rerank": {"service": {"task": "rerank"}},
+    "token_classification": {"service": {"task": "token_classification"}},
+}
 
 
-def test_no_request_finds_a_gap(contract_server: Gunicorn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", SERVICES)
+def test_no_request_finds_a_gap(task: str, tmp_path: Path) -> None:
+    sections = {
+        "rates": {"requests_per_minute": 0, "address_requests_per_minute": 0},
+        "authentication": {"methods": ["api_key", "jwt"], "lockout_failures": 1000},
+        "limits": {"body_bytes": 2**20, "request_timeout_seconds": 20},
+        **SERVICES[task],
+    }
+    if task == "chat":
+        sections["conversations"] = {"file": str(tmp_path / "kept.db")}
+    server = PortGunicorn(tmp_path, "fake_wsgi:app", settings_content(tmp_path, **sections))
+    try:
+        server.wait_ready()
+        answer = run_schemathesis(server.origin, tmp_path)
+    finally:
+        server.close()
+    assert answer.returncode == 0, answer.stdout[-8000:] + answer.stderr
+    tested = re.search(r"Tested: (\d+)", answer.stdout)
+    generated = re.search(r"(\d+) generated", answer.stdout)
+    assert tested and generated, answer.stdout
+    print(f"{task}: {generated[1]} requests to {tested[1]} operations")
+    assert int(generated[1]) > 20 * int(tested[1])
+
+
+def run_schemathesis(origin: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
-        *("run", f"http://127.0.0.1:{contract_server.port}/openapi.json"),
+        *("run", f"{origin}/openapi.json"),
         *("--checks", "all", "--max-examples", str(EXAMPLES)),
         *("--header", f"Authorization: {AUTHORIZED['Authorization']}"),
         *("--generation-database", "none", "--no-color"),
     ]
-    answer = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
     )
-    assert answer.returncode == 0, answer.stdout[-6000:] + answer.stderr
-    tested = re.search(r"Tested: (\d+)", answer.stdout)
-    generated = re.search(r"(\d+) generated", answer.stdout)
-    assert tested and generated, answer.stdout
-    print(f"{generated[1]} requests to {tested[1]} operations")
-    assert int(generated[1]) > 20 * int(tested[1])

@@ -59,6 +59,15 @@ def failures(*statuses: int) -> dict[int, str]:
     }
 
 
+def require_bodies(spec: dict[str, Any]) -> dict[str, Any]:
+    """Say that a path which takes a body cannot do without."""
+    for path in spec["paths"].values():
+        for operation in path.values():
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
+    return spec
+
+
 def error_schema() -> dict[str, Any]:
     """The envelope's JSON schema in one piece: the document has no place for its parts."""
     schema = ErrorResponse.model_json_schema()

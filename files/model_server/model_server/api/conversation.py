@@ -9,7 +9,7 @@ from flask import Response, g
 
 from ..runtime import Runtime
 from ..security.conversations import ConversationStore
-from ..types import ChatEvent, ChatReply, ChatRequest
+from ..types import ChatReply, ChatRequest, ServerSentEvent
 from ._answer import begin, stream, whole
 from ._conversation import Exchange
 from ._docs import client
@@ -42,12 +42,13 @@ def build(runtime: Runtime, store: ConversationStore | None) -> APIBlueprint:
             settings,
             "Answer a message as a stream",
             *_STATUSES,
-            description="Server-Sent Events; a failure after the first event is the last event, "
-            "with the body of an error.",
+            description="Server-Sent Events. `data` of each is a `ChatEvent`: any number of type "
+            "`delta` with `text`, then one of type `end` with `finish_reason` and `usage`. A "
+            "failure after the first event is the last event, with the body of an error.",
         )
     )
     @blueprint.input(ChatRequest, arg_name="body")
-    @blueprint.output(ChatEvent, content_type="text/event-stream")
+    @blueprint.output(ServerSentEvent, content_type="text/event-stream")
     def chat_stream(body: ChatRequest) -> Response:
         exchange = Exchange(body, g.record.client, store)
         answer = begin(runtime, exchange.messages, exchange.options)

@@ -29,6 +29,7 @@ from .conversation import (
     Turn,
 )
 from .errors import ErrorBody, ErrorResponse
+from .events import ServerSentEvent
 from .openai import (
     Embedding,
     EmbeddingsRequest,
@@ -101,6 +102,7 @@ __all__ = [
     "RerankResult",
     "RerankUsage",
     "RerankedDocument",
+    "ServerSentEvent",
     "SimilarityPrediction",
     "SocketToken",
     "StreamOptions",

@@ -6,9 +6,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Text = Annotated[str, Field(min_length=1)]
+TEXT_CHARACTERS = 131_072
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is a whole number as well (JSON Schema, 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Long enough for every model's context; what tokenizers do with NUL differs, so it is refused.
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_CHARACTERS, pattern=r"^[^\x00]*$")]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
+One = Annotated[int, Field(ge=1, le=1), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_whole)]
 
 
 def absent(value: object) -> bool:

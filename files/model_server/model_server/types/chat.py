@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text, absent
+from .base import Count, One, RequestModel, ResponseModel, Seed, Text, absent
 
 FinishReason = Literal["stop", "length"]
 
@@ -59,11 +59,9 @@ class ChatCompletionRequest(RequestModel):
     )
     stream: bool = Field(default=False, description="Answer as Server-Sent Events.")
     stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
-    max_tokens: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Tokens of the answer, at most."
-    )
-    max_completion_tokens: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="The newer name of `max_tokens`."
+    max_tokens: Count | None = Field(default=None, description="Tokens of the answer, at most.")
+    max_completion_tokens: Count | None = Field(
+        default=None, description="The newer name of `max_tokens`."
     )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="0 takes the likeliest token each time."
@@ -77,10 +75,8 @@ class ChatCompletionRequest(RequestModel):
         ]
         | None
     ) = Field(default=None, description="Texts that end the answer; they are not part of it.")
-    seed: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="The same seed gives the same answer."
-    )
-    n: int | None = Field(default=None, ge=1, le=1, description="Only one answer is given.")
+    seed: Seed | None = Field(default=None, description="The same seed gives the same answer.")
+    n: One | None = Field(default=None, description="Only one answer is given.")
     user: str | None = Field(default=None, description="Accepted for compatibility, not used.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text, absent
+from .base import Count, RequestModel, ResponseModel, Text, absent
 from .chat import ChatUsage, FinishReason
 
 ConversationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -32,9 +32,7 @@ class ChatRequest(RequestModel):
         default=None,
         description="Continue a kept conversation; only where the service keeps them.",
     )
-    max_tokens: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Tokens of the answer, at most."
-    )
+    max_tokens: Count | None = Field(default=None, description="Tokens of the answer, at most.")
     temperature: float | None = Field(default=None, ge=0, le=2)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from .base import RequestModel, ResponseModel, Text
+from .base import RequestModel, ResponseModel, Text, Count
 
 
 def _kind(value: Any) -> str | None:
@@ -44,8 +44,8 @@ class EmbeddingsRequest(RequestModel):
         default="float",
         description="Numbers, or the little-endian float32 bytes of the vector in base64.",
     )
-    dimensions: int | None = Field(
-        default=None, ge=1, description="Size of the vectors; only the model's own is accepted."
+    dimensions: Count | None = Field(
+        default=None, description="Size of the vectors; only the model's own is accepted."
     )
     user: str | None = Field(default=None, description="Accepted for compatibility, not used.")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text
+from .base import RequestModel, ResponseModel, Text, Count
 
 
 class DocumentObject(RequestModel):
@@ -28,7 +28,7 @@ class RerankRequest(RequestModel):
     documents: Annotated[list[Text | DocumentObject], Field(min_length=1)] = Field(
         description="The texts to order."
     )
-    top_n: int | None = Field(default=None, ge=1, description="How many are returned; all.")
+    top_n: Count | None = Field(default=None, description="How many are returned; all.")
     return_documents: bool = Field(default=False, description="Return the texts as well.")
     score: Literal["probability", "logit"] = Field(
         default="probability",

@@ -1,9 +1,10 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A gunicorn that a browser can reach."""
+"""A gunicorn that other programs reach by a port: a browser, schemathesis."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import re
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ class PortGunicorn(Gunicorn):
     secrets: ClassVar[dict[str, Any]] = {
         "users": [{"name": "ada", "password_hash": "scrypt:32768:8:1$salt$00"}],
         "signing_keys": [{"kid": "1", "secret": "s" * 32}],
+        "conversation_keys": [{"version": "1", "key": base64.b64encode(bytes(32)).decode()}],
     }
 
     @property
