@@ -23,10 +23,9 @@ pytestmark = pytest.mark.live
 EXAMPLES = 15
 SECONDS = 300
 SERVICES: dict[str, dict[str, Any]] = {
-    "embedding": {},
-    "chat": chat_sections(),
+    "embedding": {"authentication": {"methods": ["api_key", "jwt"], "lockout_failures": 1000}},
     "rerank": {"service": {"task": "rerank"}},
-    "token_classification": {"service": {"task": "token_classification"}},
+    "chat": chat_sections(),
 }
 
 
@@ -34,7 +33,6 @@ SERVICES: dict[str, dict[str, Any]] = {
 def test_no_request_finds_a_gap(task: str, tmp_path: Path) -> None:
     sections = {
         "rates": {"requests_per_minute": 0, "address_requests_per_minute": 0},
-        "authentication": {"methods": ["api_key", "jwt"], "lockout_failures": 1000},
         "limits": {"body_bytes": 2**20, "request_timeout_seconds": 20},
         **SERVICES[task],
     }

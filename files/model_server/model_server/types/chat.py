@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .base import Count, One, RequestModel, ResponseModel, Seed, Text, absent
 
@@ -52,6 +52,16 @@ class StreamOptions(RequestModel):
 
 class ChatCompletionRequest(RequestModel):
     """Body of `POST /v1/chat/completions`."""
+
+    # Without a stream its options would have no effect.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["stream_options"],
+                "properties": {"stream_options": {"type": "object"}, "stream": {"const": False}},
+            }
+        }
+    )
 
     model: str = Field(description="Name of the served model.")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=256)] = Field(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .base import Count, RequestModel, ResponseModel, Text, absent
 from .chat import ChatUsage, FinishReason
@@ -23,6 +23,16 @@ class Turn(RequestModel):
 
 class ChatRequest(RequestModel):
     """Body of `POST /chat` and `POST /chat/stream`, and a message of `/ws`."""
+
+    # A kept conversation has its history already.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["conversation_id", "history"],
+                "properties": {"conversation_id": {"type": "string"}, "history": {"minItems": 1}},
+            }
+        }
+    )
 
     message: Text = Field(description="What the user says.")
     history: Annotated[list[Turn], Field(max_length=256)] = Field(

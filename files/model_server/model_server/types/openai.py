@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from .base import RequestModel, ResponseModel, Text, Count
+from .base import Count, RequestModel, ResponseModel, Text
 
 
 def _kind(value: Any) -> str | None:

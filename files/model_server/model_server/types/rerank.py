@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import RequestModel, ResponseModel, Text, Count
+from .base import Count, RequestModel, ResponseModel, Text
 
 
 class DocumentObject(RequestModel):
