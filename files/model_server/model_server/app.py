@@ -127,5 +127,5 @@ def _bare_app(loaded: LoadedSettings) -> APIFlask:
         VALIDATION_ERROR_STATUS_CODE=422,
     )
     app.security_schemes = _docs.security_schemes(settings)
-    app.spec_processor(_docs.require_bodies)
+    app.spec_processor(_docs.complete)
     return app

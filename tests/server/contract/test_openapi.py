@@ -24,7 +24,6 @@ EXAMPLES = 15
 SECONDS = 300
 SERVICES: dict[str, dict[str, Any]] = {
     "embedding": {"authentication": {"methods": ["api_key", "jwt"], "lockout_failures": 1000}},
-    "rerank": {"service": {"task": "rerank"}},
     "chat": chat_sections(),
 }
 

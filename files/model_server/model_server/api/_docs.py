@@ -59,12 +59,19 @@ def failures(*statuses: int) -> dict[int, str]:
     }
 
 
-def require_bodies(spec: dict[str, Any]) -> dict[str, Any]:
-    """Say that a path which takes a body cannot do without."""
-    for path in spec["paths"].values():
-        for operation in path.values():
-            if "requestBody" in operation:
-                operation["requestBody"]["required"] = True
+def complete(spec: dict[str, Any]) -> dict[str, Any]:
+    """Add to the document what the decorators cannot say.
+
+    A path that takes a body cannot do without; a chat's answer may be a stream as well.
+    """
+    operations = [operation for path in spec["paths"].values() for operation in path.values()]
+    for operation in operations:
+        if "requestBody" in operation:
+            operation["requestBody"]["required"] = True
+    chat = spec["paths"].get("/v1/chat/completions")
+    if chat is not None:
+        event = {"$ref": "#/components/schemas/ServerSentEvent"}
+        chat["post"]["responses"]["200"]["content"]["text/event-stream"] = {"schema": event}
     return spec
 
 
