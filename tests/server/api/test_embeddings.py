@@ -59,7 +59,7 @@ def test_a_long_text_is_cut_and_the_answer_says_so(service: Service) -> None:
     np.testing.assert_allclose(vectors(response)[0], cut, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["\x00", "a\x00b", "   ", "\U0001f600 \u4f60\u597d", "e\u0301"])
+@pytest.mark.parametrize("text", ["   ", "\U0001f600 \u4f60\u597d", "e\u0301"])
 def test_unusual_text_is_embedded(service: Service, text: str) -> None:
     assert np.isfinite(vectors(service.embed(text))).all()
 

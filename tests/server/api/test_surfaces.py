@@ -36,7 +36,7 @@ def test_predict_wraps_one_text(service: Service) -> None:
 def test_predict_refuses_a_task_the_model_lacks(service: Service) -> None:
     response = service.post("/predict", {"task_type": "ner", "input_text": "a"})
     failure = error(response, 404, "task_not_offered")
-    assert failure["details"] == {"offered": ["embedding"]}
+    assert failure["details"] == {"offered": ["embedding", "similarity"]}
     assert "embedding" in failure["message"]
 
 
@@ -263,9 +263,6 @@ def test_the_openapi_document_is_whole(service: Service) -> None:
         "/v1/embeddings",
         "/v1/models",
         "/v1/models/{name}",
-        "/v1/chat/completions",
-        "/chat",
-        "/chat/stream",
         "/predict",
         "/health",
         "/healthz",
