@@ -7,15 +7,16 @@ Nginx of this benchmark's own, configured by the templates of the role ``reverse
 of the loopback. The ways take turns in every round, in an order that changes. The client has one
 core, Nginx and gunicorn have the others, where there is more than one.
 
-Behind gunicorn stands a stand-in that answers at once, so that what is measured is the way and not
-a model. Prints a table in Markdown, in milliseconds, from sending the request (on a new connection:
-from connecting, with the whole TLS handshake) to the end of the first event. A target that is
-missed is no failure: the machine may be busy.
+gunicorn runs the model server with the stand-in of its tests for a model, which answers at once, so
+that what is measured is the way and not a model. Prints a table in Markdown, in milliseconds, from
+sending the request (on a new connection: from connecting, with the whole TLS handshake) to the end
+of the event with the first text. A target that is missed is no failure: the machine may be busy.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import http.client
 import json
 import os
@@ -35,17 +36,24 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "edge"
-COLLECTIONS = HERE.parent.parent / ".ansible" / "collections"
+ROOT = HERE.parent.parent
+COLLECTIONS = ROOT / ".ansible" / "collections"
+TESTS = ROOT / "tests" / "server"
 DOMAIN = "bench.example.test"
 TARGET_MS = 10.0
 WARM_UP = 20
 # No more rounds begin after that.
 SECONDS = 40
-# What gunicorn serves, and where it is looked for.
-APP, APP_FOLDER = "stand_in:app", HERE
-BODY = json.dumps(
-    {"model": "bench", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
-)
+MODEL, KEY = "bench", "key-of-the-benchmark"
+BODY = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True})
+HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+SETTINGS = {
+    "service": {"name": MODEL, "task": "chat", "served_name": MODEL, "release": "bench"},
+    "model": {"path": "/", "source": "stand-in", "id": MODEL, "revision": "1"},
+    "engine": {"name": "llama_cpp"},
+    "rates": {"requests_per_minute": 0, "address_requests_per_minute": 0},
+    "observability": {"log_level": "error"},
+}
 NGINX = """\
 user {user};
 daemon off;
@@ -91,15 +99,17 @@ class Proxied(http.client.HTTPConnection):
 
 
 def first_event(connection: http.client.HTTPConnection) -> float:
-    """Return the milliseconds until the first event is there; the rest is read after that."""
+    """Return the milliseconds until the first text is there; the rest is read after that."""
     begun = time.perf_counter()
-    connection.request("POST", "/v1/chat/completions", body=BODY)
+    connection.request("POST", "/v1/chat/completions", body=BODY, headers=HEADERS)
     response = connection.getresponse()
-    event = response.readline() + response.readline()
+    line = b"first"
+    while line and b"Hi" not in line:
+        line = response.readline()
     elapsed = (time.perf_counter() - begun) * 1000
     response.read()
-    if response.status != 200 or not event.startswith(b"data: "):
-        raise SystemExit(f"no stream: {response.status} {event!r}")
+    if response.status != 200 or not line:
+        raise SystemExit(f"no stream: {response.status}")
     return elapsed
 
 
@@ -142,16 +152,53 @@ def quiet(env: dict[str, str], *command: str, cwd: Path | None = None) -> None:
 
 
 @contextmanager
-def running(*command: str, cores: set[int], log: Path, cwd: Path) -> Iterator[None]:
+def running(
+    *command: str, cores: set[int], log: Path, cwd: Path, env: dict[str, str] | None = None
+) -> Iterator[None]:
     """Run a program on ``cores``, and end it."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=cwd)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+        )
     os.sched_setaffinity(process.pid, cores)
     try:
         yield
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def write_settings(work: Path) -> dict[str, str]:
+    """Write what the model server reads; return the variables that say where."""
+    key = {"name": MODEL, "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
+    (work / "settings.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+    (work / "secrets.json").write_text(json.dumps({"api_keys": [key]}), encoding="utf-8")
+    server = ROOT / "files" / "model_server"
+    return {
+        "MODEL_SERVER_SETTINGS": str(work / "settings.json"),
+        "CREDENTIALS_DIRECTORY": str(work),
+        "PYTHONPATH": os.pathsep.join(map(str, (server, TESTS, TESTS / "live"))),
+    }
+
+
+def wait_until_ready(work: Path) -> None:
+    """Wait until the model server computes."""
+    for _attempt in range(300):
+        connection = Direct(work / "http.sock")
+        try:
+            connection.request("GET", "/ready")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.1)
+    raise SystemExit(f"not ready:\n{(work / 'gunicorn.log').read_text(encoding='utf-8')}")
 
 
 def wait_for(connection: http.client.HTTPConnection, log: Path) -> None:
@@ -181,7 +228,6 @@ def measure(rounds: int, work: Path, port: int) -> dict[tuple[str, str], list[fl
         "nginx": lambda: Proxied(port, context),
     }
     kept = {way: new() for way, new in make.items()}
-    wait_for(kept["direct"], work / "gunicorn.log")
     wait_for(kept["nginx"], work / "nginx.log")
     turns = [(connection, way) for connection in ("kept", "new") for way in make]
     milliseconds: dict[tuple[str, str], list[float]] = {turn: [] for turn in turns}
@@ -236,17 +282,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-edge-") as folder, ExitStack() as stack:
         work, port = Path(folder), free_port()
         render(work, port)
-        serve = [
-            os.environ["MODEL_SERVER_PYTHON"],
-            "-m",
-            "gunicorn",
-            APP,
-            "--worker-class",
-            "gthread",
-        ]
-        serve += ["--threads", "16", "--keep-alive", "75", "--bind", f"unix:{work}/http.sock"]
-        log = work / "gunicorn.log"
-        stack.enter_context(running(*serve, cores=served, log=log, cwd=APP_FOLDER))
+        serve = [os.environ["MODEL_SERVER_PYTHON"], "-m", "gunicorn", "fake_wsgi:app"]
+        serve += ["--config", "python:model_server.gunicorn_conf"]
+        serve += ["--bind", f"unix:{work}/http.sock"]
+        log, env = work / "gunicorn.log", write_settings(work)
+        stack.enter_context(running(*serve, cores=served, log=log, cwd=work, env=env))
+        wait_until_ready(work)
         proxy = ["nginx", "-p", str(work), "-c", str(work / "nginx.conf")]
         stack.enter_context(running(*proxy, cores=served, log=work / "nginx.log", cwd=work))
         os.sched_setaffinity(0, {cores[0]})

@@ -15,6 +15,11 @@ from .report import Failure, run, say
 
 MODULE_UTILS = f"ansible_collections.{collection.NAMESPACE}.{collection.NAME}.plugins.module_utils"
 FAKETIME = "*/faketime/libfaketimeMT.so.1"  # makes the clock of a test's process jump
+SERVER_TEST_PROGRAMS = (
+    ("/usr/bin/chromium", "chromium"),
+    ("/usr/share/fonts/opentype/noto", "fonts-noto-cjk"),
+    ("/usr/bin/redis-server", "redis-server"),
+)
 _PASSED = re.compile(r"\b\d+ passed\b")
 
 
@@ -94,7 +99,10 @@ def fault_tests() -> None:
 
 
 def server_tests() -> None:
-    """Run the tests of the server."""
+    """Run the tests of the server; some need a browser with Chinese fonts, or a Redis."""
+    missing = [package for program, package in SERVER_TEST_PROGRAMS if not Path(program).exists()]
+    if missing:
+        engine.install(*missing)
     _pytest("server", "tests/server", env={"PYTHONPATH": str(SERVER)})
 
 
