@@ -17,7 +17,6 @@ from collections.abc import Callable
 import numpy as np
 import openai
 import pytest
-
 from model_server.client import AsyncClient, Client, TaskNotOffered, Unauthenticated
 
 KEY, PASSWORD = sys.argv[1:3]

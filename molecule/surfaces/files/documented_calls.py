@@ -63,7 +63,11 @@ def run(call: Call, environment: dict[str, str]) -> str:
     assigned = re.match(r"(\w+)=\$\((.*)\)$", call.command, re.DOTALL)
     command = assigned[2] if assigned else call.command
     answer = subprocess.run(
-        ["bash", "-c", PRELUDE + command], env=environment, capture_output=True, text=True, check=False
+        ["bash", "-c", PRELUDE + command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     output = answer.stdout.replace("\nSTATUS 200\n", "") if assigned else answer.stdout
     if assigned:

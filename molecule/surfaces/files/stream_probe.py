@@ -49,7 +49,7 @@ def state() -> dict[str, int]:
 def open_stream(ca: str, key: str) -> tuple[Connection, http.client.HTTPResponse]:
     connection = Connection(NAME, context=ssl.create_default_context(cafile=ca))
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    # The answer's status comes with the first word, so that an early failure has a status of its own.
+    # The status comes with the first word, so that an early failure has one of its own.
     control("/step")
     connection.request("POST", "/v1/chat/completions", json.dumps(BODY), headers)
     answer = connection.getresponse()

@@ -177,7 +177,8 @@ def test_fields_tell_type_default_and_bounds(service: Service) -> None:
     assert fields["input"].required
     assert fields["encoding_format"].type == '"float" | "base64"'
     assert fields["encoding_format"].default == '"float"'
-    assert [(bound.kind, bound.text) for bound in fields["dimensions"].bounds] == [("value", "1 – 1,000,000")]
+    (bound,) = fields["dimensions"].bounds
+    assert (bound.kind, bound.text) == ("value", "1 \u2013 1,000,000")
 
 
 def test_objects_within_objects_are_rows_too() -> None:

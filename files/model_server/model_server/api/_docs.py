@@ -59,7 +59,7 @@ def failures(*statuses: int) -> dict[int, str]:
     }
 
 
-def complete(spec: dict[str, Any]) -> dict[str, Any]:
+def complete(spec: Any) -> Any:
     """Add to the document what the decorators cannot say.
 
     A path that takes a body cannot do without; a chat's answer may be a stream as well.

@@ -127,9 +127,7 @@ def test_a_missing_import_stops_and_leaves_nothing(tmp_path, wheels, interpreter
     assert os.listdir(tmp_path) == []
 
 
-def test_a_lock_still_fits_when_the_index_has_something_newer(
-    tmp_path, wheels, interpreter, index
-):
+def test_a_lock_still_fits_when_the_index_has_something_newer(tmp_path, wheels, interpreter, index):
     lock = lock_of(wheels, ("needy", "1.0"), ("toy", "1.0"))
     made = Environment(str(tmp_path), lock, interpreter, "cpu", ["needy", "toy"])
     made.build(index)
