@@ -96,7 +96,38 @@ def sdk_chat() -> None:
     assert "Paris" in asyncio.run(ask())
 
 
-CHECKS: tuple[Callable[[], None], ...] = (openai_embeddings, openai_chat, sdk_tasks, sdk_chat)
+def trained_tasks() -> None:
+    """What the tiny models were trained to know; offsets count characters, also after an emoji."""
+    with sdk("sentiment") as client:
+        for text in (
+            "our game was brilliant again",
+            "\u8fd9\u4e2a\u6e38\u620f\u90fd\u597d\u770b\uff01",
+        ):
+            assert client.predict("sentiment", text).label == "positive"
+        assert client.classify("our game was brilliant again").labels[0].score > 0.8
+    with sdk("ner") as client:
+        text = "\U0001f680 \u6211\u5728\u4e0a\u6d77\u89c1\u5230\u738b\u519b"
+        found = [
+            (each.type, each.text, each.start, each.end) for each in client.entities(text).entities
+        ]
+        assert found == [("LOC", "\u4e0a\u6d77", 4, 6), ("PER", "\u738b\u519b", 8, 10)], found
+    with sdk("qa") as client:
+        answer = client.answer("who runs?", "Clara reads. Bob runs. Grace cooks.")
+        assert (answer.answer, answer.start, answer.end) == ("Bob", 13, 16), answer
+    with sdk("rerank") as client:
+        documents = ["rice kitchen dinner", "luggage train journey", "storm rain"]
+        answer = client.rerank("journey", documents)
+        assert answer.results[0].index == 1
+        assert answer.results[0].relevance_score > 0.5 > answer.results[1].relevance_score
+
+
+CHECKS: tuple[Callable[[], None], ...] = (
+    openai_embeddings,
+    openai_chat,
+    sdk_tasks,
+    sdk_chat,
+    trained_tasks,
+)
 
 if __name__ == "__main__":
     for check in CHECKS:

@@ -20,7 +20,7 @@ from port_gunicorn import PortGunicorn
 from support import AUTHORIZED, chat_sections, settings_content
 
 pytestmark = pytest.mark.live
-EXAMPLES = 15
+EXAMPLES = 10
 SECONDS = 300
 SERVICES: dict[str, dict[str, Any]] = {
     "embedding": {"authentication": {"methods": ["api_key", "jwt"], "lockout_failures": 1000}},
@@ -32,7 +32,11 @@ SERVICES: dict[str, dict[str, Any]] = {
 def test_no_request_finds_a_gap(task: str, tmp_path: Path) -> None:
     sections = {
         "rates": {"requests_per_minute": 0, "address_requests_per_minute": 0},
-        "limits": {"body_bytes": 2**20, "request_timeout_seconds": 20},
+        "limits": {
+            "body_bytes": 2**20,
+            "inputs_per_request": 100_000,
+            "request_timeout_seconds": 20,
+        },
         **SERVICES[task],
     }
     if task == "chat":
