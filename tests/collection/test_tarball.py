@@ -24,6 +24,8 @@ ALLOWED = re.compile(
     | docs/[\w./-]+\.(md|png|svg)
     | files/model_server/(pyproject\.toml | README\.md | model_server/py\.typed)
     | files/model_server/(locks/[\w.-]+\.txt | (model_server|examples)/[\w/]+\.(py|sh))
+    | files/model_server/model_server/pages/static/\w+\.(js|css|svg)
+    | files/model_server/model_server/pages/(templates/\w+\.html | texts/[\w.]+\.toml)
     | files/model_tools/(requirements\.in | README\.md | locks/[\w.-]+\.txt)
     | files/compile_lock\.py
     | inventories/\w+/(hosts\.yml | (group|host)_vars/[\w/]+\.yml)
