@@ -27,7 +27,7 @@ from gunicorn_process import Gunicorn
 from memory_calls import CHAT, EMBEDDING, Call
 from support import chat_sections, settings_content
 
-WARM_UP = 500
+WARM_UP = 250
 ALLOWED_PERCENT = 5.0
 _CLIENTS = 4
 _SAMPLES = 40
