@@ -9,7 +9,7 @@ BENCH ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-clean test test-fast lint locks bench-verify bench-edge molecule soak clean
+.PHONY: help demo demo-clean test test-fast lint locks bench-verify bench-edge molecule soak goldens clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-edge: ## Measure what Nginx adds to the time to the first event: BENCH="--
 
 soak: ## Run what takes long: make soak, or make soak PART=name
 	@$(PYTHON) -m tools.soak $(PART)
+
+goldens: ## Write anew what ModelScope's own pipeline answers, for the tests to compare with
+	@$(PYTHON) -m tools.modelscope
 
 molecule: ## Run one scenario: make molecule SCENARIO=name
 	@$(PYTHON) -m tools.scenarios $(SCENARIO)

@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Send a server mixed requests and watch its memory; see tests/server/memory_growth.py."""
+"""Send two servers mixed requests and watch their memory; see tests/server/memory_growth.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REQUESTS = 20_000
 
 
 def run_memory() -> dict[str, Any]:
-    """Send the requests; return how much the worker has grown."""
+    """Send the requests; return how much each worker has grown."""
     venv.ensure("server")
     tests = ROOT / "tests" / "server"
     paths = {"PYTHONPATH": os.pathsep.join(map(str, (SERVER, tests)))}

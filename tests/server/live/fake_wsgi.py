@@ -10,13 +10,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from fakes import FakeEngine, FakeGenerator
 from model_server import logs
 from model_server.app import create_app
 from model_server.credentials import from_environment
-from model_server.engines.base import EngineStartFailed, FloatArray, TensorBatch
+from model_server.engines.base import (
+    EngineStartFailed,
+    FloatArray,
+    GenerationChunk,
+    GenerationRequest,
+    TensorBatch,
+)
 from model_server.runtime import Runtime
 
 _faults = Path(os.environ.get("FAKE_FAULTS", "/nonexistent"))
@@ -36,11 +43,22 @@ class FaultyEngine(FakeEngine):
         return super().encode(batch)
 
 
+class ForgetfulGenerator(FakeGenerator):
+    """A fake generator that keeps no request of the past."""
+
+    def generate(
+        self, request: GenerationRequest, cancelled: Callable[[], bool]
+    ) -> Generator[GenerationChunk]:
+        """Say the words; what the fake keeps for other tests would grow with each request."""
+        self.requests.clear()
+        return super().generate(request, cancelled)
+
+
 _failure = os.environ.get("FAKE_LOAD_ERROR")
 _loaded = from_environment()
 _trace = os.environ.get("FAKE_TRACE")
 _engine = (
-    FakeGenerator(_loaded.settings.engine.parallel, Path(_trace) if _trace else None)
+    ForgetfulGenerator(_loaded.settings.engine.parallel, Path(_trace) if _trace else None)
     if _loaded.settings.service.task == "chat"
     else FaultyEngine(load_error=EngineStartFailed(_failure) if _failure else None)
 )

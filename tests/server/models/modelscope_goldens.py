@@ -5,9 +5,10 @@
 The model is drawn by numpy from a fixed seed, so that two environments have the same. As a command
 it needs an environment of its own (`requirements-modelscope.txt`):
 
-    python tests/server/models/modelscope_goldens.py
+    python tests/server/models/modelscope_goldens.py [FILE]
 
-writes `goldens/gte_pipeline.json`: the vectors of `pipeline("sentence-embedding")`, with versions.
+writes the vectors of `pipeline("sentence-embedding")`, with versions, to the file or anew to
+`goldens/gte_pipeline.json`. `make goldens` does the latter; `make soak PART=modelscope` compares.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -129,8 +131,8 @@ def ask_modelscope(snapshot: Path) -> list[list[float]]:
     return vectors
 
 
-def main() -> None:
-    """Write the goldens."""
+def main(file: Path) -> None:
+    """Write the goldens to a file."""
     with tempfile.TemporaryDirectory() as folder:
         goldens: dict[str, Any] = {"sequence_length": SEQUENCE_LENGTH, "texts": list(TEXTS)}
         for normalize in (True, False):
@@ -141,10 +143,9 @@ def main() -> None:
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in _PACKAGES},
     }
-    GOLDENS.parent.mkdir(exist_ok=True)
-    GOLDENS.write_text(json.dumps(goldens, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {GOLDENS}: {len(TEXTS)} texts")
+    file.write_text(json.dumps(goldens, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {file}: {len(TEXTS)} texts")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if sys.argv[1:] else GOLDENS)
