@@ -73,6 +73,15 @@ class Service:
         """POST JSON with the key."""
         return self.client.post(path, json=body, headers={**AUTHORIZED, **headers})
 
+    def predict(self, task_type: str, text: str, **fields: Any) -> Any:
+        """POST to /predict."""
+        return self.post("/predict", {"task_type": task_type, "input_text": text, **fields})
+
+    def rerank(self, query: str, documents: Any, **fields: Any) -> Any:
+        """POST to /v1/rerank."""
+        body = {"model": "all-MiniLM-L6-v2", "query": query, "documents": documents, **fields}
+        return self.post("/v1/rerank", body)
+
     def post_bytes(self, path: str, body: bytes, content_type: str = "application/json") -> Any:
         """POST bytes with the key."""
         headers = {**AUTHORIZED, "Content-Type": content_type}
