@@ -53,7 +53,7 @@ def key_hash(key: str) -> str:
 class Service:
     """An application on the fake engine, with a client that knows the key."""
 
-    def __init__(self, engine: FakeEngine, snapshot: Path, **sections: Any) -> None:
+    def __init__(self, engine: FakeEngine, snapshot: Path, /, **sections: Any) -> None:
         self.engine = engine
         self.settings = Settings.model_validate_json(
             json.dumps(settings_content(snapshot, **sections))
