@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -44,6 +45,21 @@ def unloaded(engine: FakeEngine, snapshot: Path) -> Iterator[Service]:
     yield service
     engine.unblock()
     service.runtime.stop(timeout=5)
+
+
+@pytest.fixture
+def serve(snapshot: Path) -> Iterator[Callable[..., Service]]:
+    """Make ready services of any task, on a fake engine that knows the labels given."""
+    services: list[Service] = []
+
+    def make(task: str, labels: tuple[str, ...] = (), **sections: Any) -> Service:
+        engine = FakeEngine(labels=labels)
+        services.append(Service(engine, snapshot, service={"task": task}, **sections))
+        return services[-1].load()
+
+    yield make
+    for made in services:
+        made.runtime.stop(timeout=5)
 
 
 @pytest.fixture

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import zlib
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from model_server.engines.base import (
     FloatArray,
     GenerationChunk,
     GenerationRequest,
+    IntArray,
     PromptRefused,
     PromptTooLong,
     Purpose,
@@ -25,6 +29,7 @@ from model_server.engines.base import (
     Text,
     TextEncoder,
     TextGenerator,
+    TextTooLong,
     TokenizedText,
     UpstreamError,
 )
@@ -43,16 +48,24 @@ def word_id(word: str) -> int:
 
 
 class FakeEngine(TextEncoder):
-    """Deterministic: a token's state depends on the token only.
+    """Deterministic: what a token gives depends on the token only.
 
+    With `labels`, a text's logit of a label is how often the label stands in it as a word, and a
+    token that is a label has that one, any other the first. A span goes from the word `from` to the
+    word `until`.
     Words with an effect: `poison` raises, `nan` gives NaN, `die` kills the batcher's thread,
     `slow` takes a second.
     `rows_that_fit` limits a batch's rows; `block` holds every batch until `unblock`.
     """
 
-    info = EngineInfo("fake", "1", "cpu", "float32", HIDDEN, POSITIONS, 0)  # type: ignore[assignment]
-
-    def __init__(self, rows_that_fit: int = 10_000, load_error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        rows_that_fit: int = 10_000,
+        load_error: Exception | None = None,
+        labels: tuple[str, ...] = (),
+    ) -> None:
+        self.labels = labels
+        self.purpose = Purpose.STATES
         self.rows_that_fit = rows_that_fit
         self.load_error = load_error
         self.batches: list[tuple[int, ...]] = []
@@ -69,22 +82,39 @@ class FakeEngine(TextEncoder):
         """Let batches pass."""
         self._open.set()
 
+    @property
+    def info(self) -> EngineInfo:
+        """Facts of a model that was never loaded."""
+        return EngineInfo("fake", "1", "cpu", "float32", HIDDEN, POSITIONS, 0, self.labels)
+
     def load(self, snapshot: Path, settings: EngineSettings, purpose: Purpose) -> None:
         """Load nothing, or fail as told."""
         if self.load_error is not None:
             raise self.load_error
+        self.purpose = purpose
 
     def tokenize(self, texts: Sequence[Text], max_tokens: int) -> list[TokenizedText]:
-        """Split on white space between two special tokens."""
-        rows = [[word_id(word) for word in str(text).split()] for text in texts]
-        return [
-            TokenizedText([_CLS, *row[: max_tokens - 2], _SEP], len(row) > max_tokens - 2)
-            for row in rows
-        ]
+        """Split on white space between special tokens."""
+        split = [self._windows(text, max_tokens, 0, 0) for text in texts]
+        return [replace(first, truncated=bool(others)) for first, *others in split]
 
     def windows(self, text: Text, max_tokens: int, overlap: int) -> list[TokenizedText]:
-        """One window for all: no test of this engine needs another."""
-        return self.tokenize([text], max_tokens)
+        """Split on white space, in as many windows as it takes."""
+        return self._windows(text, max_tokens, overlap, max(1, 2 * overlap))
+
+    @staticmethod
+    def _windows(text: Text, max_tokens: int, overlap: int, least: int) -> list[TokenizedText]:
+        head, body = text if isinstance(text, tuple) else (None, text)
+        front = [(_CLS, (0, 0), None)]
+        if head is not None:
+            front += [*_words(head, 0), (_SEP, (0, 0), None)]
+        room = max_tokens - len(front) - 1
+        if room < max(least, 0 if head is None else 1):
+            raise TextTooLong(f"of {max_tokens} tokens it leaves {max(0, room)} for the text")
+        words = _words(body, 0 if head is None else 1)
+        starts = range(0, max(1, len(words) - overlap), max(1, room - overlap))
+        rows = [[*front, *words[at : at + room], (_SEP, (0, 0), None)] for at in starts]
+        return [TokenizedText(*_columns(row)) for row in rows]
 
     def encode(self, batch: TensorBatch) -> FloatArray:
         """Look up states, after the effects."""
@@ -100,9 +130,30 @@ class FakeEngine(TextEncoder):
         if word_id("poison") in ids:
             raise RuntimeError("told to fail")
         self.batches.append(ids.shape)
-        states = _STATES[ids].copy()
-        states[ids == word_id("nan")] = np.nan
-        return states
+        numbers = self._numbers(ids).astype(np.float32)
+        numbers[(ids == word_id("nan")).any(axis=1)] = np.nan
+        return numbers
+
+    def _numbers(self, ids: IntArray) -> FloatArray:
+        if self.purpose is Purpose.STATES:
+            return _STATES[ids]
+        names = ("from", "until") if self.purpose is Purpose.SPAN else self.labels
+        named = np.stack([ids == word_id(name) for name in names], axis=-1).astype(np.float32)
+        if self.purpose is Purpose.SEQUENCE:
+            return named.sum(axis=1)
+        if self.purpose is Purpose.TOKENS:
+            named[..., 0] += 0.5
+        return 10 * named
+
+
+def _words(text: str, segment: int) -> list[tuple[int, tuple[int, int], int | None]]:
+    return [(word_id(found[0]), found.span(), segment) for found in re.finditer(r"\S+", text)]
+
+
+def _columns(row: Sequence[tuple[int, tuple[int, int], int | None]]) -> tuple[Any, ...]:
+    """The fields of a TokenizedText."""
+    ids, offsets, segments = zip(*row, strict=True)
+    return list(ids), False, [segment or 0 for segment in segments], offsets, segments
 
 
 class FakeGenerator(TextGenerator):

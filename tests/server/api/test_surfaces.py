@@ -19,30 +19,11 @@ from support import AUTHORIZED, KEY, Service, error
 
 CLIENT_ROUTES = [
     ("POST", "/v1/embeddings"),
+    ("POST", "/v1/rerank"),
     ("POST", "/predict"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/all-MiniLM-L6-v2"),
 ]
-
-
-def test_predict_wraps_one_text(service: Service) -> None:
-    body = {"task_type": "embedding", "input_text": "hello world"}
-    result = service.post("/predict", body).json["result"]
-    assert result["embedding"] == service.embed("hello world").json["data"][0]["embedding"]
-    assert result["tokens"] == 4
-    assert result["truncated"] is False
-
-
-def test_predict_refuses_a_task_the_model_lacks(service: Service) -> None:
-    response = service.post("/predict", {"task_type": "ner", "input_text": "a"})
-    failure = error(response, 404, "task_not_offered")
-    assert failure["details"] == {"offered": ["embedding", "similarity"]}
-    assert "embedding" in failure["message"]
-
-
-@pytest.mark.parametrize("body", [{}, {"task_type": "embedding", "input_text": ["a"]}])
-def test_predict_refuses_a_wrong_body(service: Service, body: Any) -> None:
-    error(service.post("/predict", body), 422, "invalid_value")
 
 
 def test_models_tell_what_is_served(service: Service) -> None:
@@ -50,6 +31,9 @@ def test_models_tell_what_is_served(service: Service) -> None:
     (model,) = listed["data"]
     assert model["id"] == "all-MiniLM-L6-v2"
     assert (model["dimensions"], model["max_tokens"]) == (HIDDEN, 16)
+    assert model["predict_tasks"] == ["embedding", "similarity"]
+    assert model["fingerprint"] == service.embed("a").headers["X-Vector-Space"]
+    assert model["labels"] is None
     one = service.client.get("/v1/models/all-MiniLM-L6-v2", headers=AUTHORIZED)
     assert one.json == model
     other = service.client.get("/v1/models/some/other", headers=AUTHORIZED)

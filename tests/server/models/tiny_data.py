@@ -143,9 +143,10 @@ _NER_TEMPLATES_ZH = (
 def entities(draw: random.Random) -> Example:
     """Persons and places in sentences; an emoji may stand before or among them."""
     chinese = draw.random() < 0.5
-    template = draw.choice(_NER_TEMPLATES_ZH if chinese else _NER_TEMPLATES)
+    templates = _NER_TEMPLATES_ZH if chinese else _NER_TEMPLATES
+    template = " ".join(draw.choices(templates, k=draw.choice([1, 1, 1, 2])))
     if draw.random() < 0.3:
-        template = draw.choice(EMOJI) + draw.choice(["", " "]) + template
+        template = draw.choice(EMOJI) + (draw.choice(["", " "]) if chinese else " ") + template
     makers = {
         "{per}": ("PER", person_zh if chinese else person),
         "{loc}": ("LOC", (lambda draw: draw.choice(_PLACES_ZH)) if chinese else _place),
@@ -171,7 +172,7 @@ _NAMES_ZH = "小明 小红 小刚 小丽 小华 小芳 小杰 小雨".split()
 
 
 def answer(draw: random.Random) -> Example:
-    """Who does what; now and then nobody does what is asked for.
+    """Who does what; now and then nobody does what is asked for, or a window cut off who did.
 
     A deed alone asks for itself. Without that easier question the other one is hardly learned.
     """
@@ -183,6 +184,8 @@ def answer(draw: random.Random) -> Example:
     asked = draw.choice(done if draw.random() < 0.3 else done[:count])
     itself = draw.random() < 0.4
     context, target = draw.choice(["", "", EMOJI[0] + " "]), None
+    if draw.random() < 0.15:
+        context = done.pop() + stop
     for name, deed in zip(people, done, strict=False):
         start = len(context) + (len(name + gap) if itself else 0)
         if deed == asked:

@@ -121,14 +121,14 @@ class TransformersEncoder(TextEncoder):
     def tokenize(self, texts: Sequence[Text], max_tokens: int) -> list[TokenizedText]:
         """Tokenize as the model's own tokenizer does, special tokens included."""
         return [
-            self._tokenized(text, first, bool(others))
-            for text, (first, *others) in zip(texts, self._split(texts, max_tokens), strict=True)
+            self._complete(head, pieces[0], truncated=len(pieces) > 1)
+            for head, pieces in self._split(texts, max_tokens)
         ]
 
     def windows(self, text: Text, max_tokens: int, overlap: int) -> list[TokenizedText]:
         """Tokenize whole, each window with its special tokens."""
-        (pieces,) = self._split([text], max_tokens, overlap, least=max(1, 2 * overlap))
-        return [self._tokenized(text, piece, False) for piece in pieces]
+        ((head, pieces),) = self._split([text], max_tokens, overlap, least=max(1, 2 * overlap))
+        return [self._complete(head, piece) for piece in pieces]
 
     def encode(self, batch: TensorBatch) -> FloatArray:
         """Run the encoder; its numbers come back as float32 whatever the dtype."""
@@ -161,7 +161,7 @@ class TransformersEncoder(TextEncoder):
 
     def _split(
         self, texts: Sequence[Text], max_tokens: int, overlap: int = 0, *, least: int = 0
-    ) -> list[list[Encoding]]:
+    ) -> list[tuple[Encoding | None, list[Encoding]]]:
         """Encode each text, of a pair the second, in pieces that fit into `max_tokens`.
 
         The tokenizer's own truncation is state that threads would share, and its windows of pairs
@@ -179,26 +179,32 @@ class TransformersEncoder(TextEncoder):
             if room < max(least, 0 if head is None else 1):
                 raise TextTooLong(f"of {max_tokens} tokens it leaves {max(0, room)} for the text")
             body.truncate(room, stride=overlap)
-            split.append([self._complete(head, piece) for piece in (body, *body.overflowing)])
+            split.append((head, [body, *body.overflowing]))
         return split
 
     def _plain(self, texts: list[str]) -> list[Encoding]:
         return self._tokenizer.encode_batch(texts, add_special_tokens=False)
 
-    def _complete(self, head: Encoding | None, body: Encoding) -> Encoding:
-        if head is None:
-            return self._tokenizer.post_process(body)
-        return self._tokenizer.post_process(head, body)
-
-    def _tokenized(self, text: Text, encoding: Encoding, truncated: bool) -> TokenizedText:
+    def _complete(
+        self, head: Encoding | None, body: Encoding, *, truncated: bool = False
+    ) -> TokenizedText:
+        """Add the special tokens; tell types and places only where they are read."""
+        parts = (body,) if head is None else (head, body)
+        encoding = self._tokenizer.post_process(*parts)
         points = self._purpose in (Purpose.TOKENS, Purpose.SPAN)
         return TokenizedText(
             encoding.ids,
             truncated,
-            encoding.type_ids if self._reads_types and isinstance(text, tuple) else (),
+            encoding.type_ids if self._reads_types and head is not None else (),
             encoding.offsets if points else (),
-            encoding.sequence_ids if points else (),
+            _segments(encoding, [len(part) for part in parts]) if points else (),
         )
+
+
+def _segments(encoding: Encoding, lengths: Sequence[int]) -> list[int | None]:
+    """Which text each token is of; the encoding's own answer lacks the first of some pairs."""
+    segments = (segment for segment, length in enumerate(lengths) for _token in range(length))
+    return [None if special else next(segments) for special in encoding.special_tokens_mask]
 
 
 def _labels(config: Any, purpose: Purpose) -> tuple[str, ...]:

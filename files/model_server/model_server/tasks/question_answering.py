@@ -97,8 +97,8 @@ class QuestionAnsweringTask(EncoderTask[Question, AnswerResult]):
 
     @property
     def canary(self) -> Question:
-        """A question about a fixed English sentence."""
-        return Question("What jumps?", "The quick brown fox jumps over the lazy dog.")
+        """A question about a fixed English sentence, so short that any token limit leaves room."""
+        return Question("Who?", "The quick brown fox jumps over the lazy dog.")
 
     def verify(self, result: AnswerResult) -> None:
         """Check that the answer is a part of the context."""

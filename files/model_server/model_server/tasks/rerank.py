@@ -84,8 +84,8 @@ class RerankTask(EncoderTask[RerankQuery, RerankScores]):
 
     @property
     def canary(self) -> RerankQuery:
-        """A query and two documents."""
-        return RerankQuery("What do foxes jump over?", ("The fox jumps over the dog.", "A table."))
+        """A query, so short that any token limit leaves room, and two documents."""
+        return RerankQuery("fox", ("The fox jumps over the dog.", "A table."))
 
     def verify(self, result: RerankScores) -> None:
         """Check that each document has a score."""
