@@ -111,6 +111,15 @@ class Service:
         body = {"model": "all-MiniLM-L6-v2", "input": texts, **fields}
         return self.post("/v1/embeddings", body)
 
+    def predict(self, task_type: str, text: str, **fields: Any) -> Any:
+        """POST to /predict."""
+        return self.post("/predict", {"task_type": task_type, "input_text": text, **fields})
+
+    def rerank(self, query: str, documents: Any, **fields: Any) -> Any:
+        """POST to /v1/rerank."""
+        body = {"model": "all-MiniLM-L6-v2", "query": query, "documents": documents, **fields}
+        return self.post("/v1/rerank", body)
+
 
 def error(response: Any, status: int, code: str) -> dict[str, Any]:
     body = response.get_json()["error"]

@@ -72,7 +72,7 @@ def sdk_tasks() -> None:
     with sdk("minilm") as client:
         answer = client.embed(["a cat", "a kitten"])
         assert len(answer.vectors) == 2 and len(answer.vectors[0]) == 384
-        assert answer.fingerprint == client.models()[0].fingerprint
+        assert answer.fingerprint == client.models().data[0].fingerprint
         with pytest.raises(TaskNotOffered) as refused:
             client.entities("Anna lives in Berlin.")
         assert refused.value.details == {"offered": ["embedding", "similarity"]}

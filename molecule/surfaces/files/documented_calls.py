@@ -54,7 +54,7 @@ def calls(text: str) -> Iterator[Call]:
             while "\n".join(lines[:length]).count("'") % 2 or lines[length - 1].endswith("\\"):
                 length += 1
             command = "\n".join(lines[:length])
-            if re.match(r"(\w+=\$\()?ask \w", command):
+            if re.match(r"(\w+=\$\(|API_KEY=\$TOKEN )?ask \w", command):
                 yield Call(command, "\n".join(lines[length:]))
 
 

@@ -19,7 +19,6 @@ from support import AUTHORIZED, KEY, Service, error
 
 CLIENT_ROUTES = [
     ("POST", "/v1/embeddings"),
-    ("POST", "/v1/rerank"),
     ("POST", "/predict"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/all-MiniLM-L6-v2"),

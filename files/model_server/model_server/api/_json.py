@@ -18,8 +18,8 @@ class StrictJSONProvider(JSONProvider):
     """JSON of RFC 8259; anything else raises ValueError."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        """Serialise compactly, refusing NaN and infinity."""
-        return json.dumps(obj, allow_nan=False, separators=(",", ":"))
+        """Serialise compactly and in UTF-8, refusing NaN and infinity."""
+        return json.dumps(obj, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Parse; too deep a nesting is a fault of the text, not of the server."""
