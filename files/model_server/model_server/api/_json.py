@@ -14,12 +14,22 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class StrictJSONProvider(JSONProvider):
     """JSON of RFC 8259; anything else raises ValueError."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Serialise compactly and in UTF-8, refusing NaN and infinity."""
-        return json.dumps(obj, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(obj, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        # A lone surrogate has no place in UTF-8; JSON can only escape it.
+        return text if _is_utf8(text) else json.dumps(obj, allow_nan=False)
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Parse; too deep a nesting is a fault of the text, not of the server."""
