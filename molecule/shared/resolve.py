@@ -7,6 +7,7 @@ Usage: resolve.py NAME=ADDRESS[,NAME=ADDRESS...] PROGRAM [ARGUMENT...]
 
 from __future__ import annotations
 
+import os
 import runpy
 import socket
 import sys
@@ -25,6 +26,7 @@ def main() -> None:
 
     socket.getaddrinfo = getaddrinfo
     sys.argv = sys.argv[2:]
+    sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

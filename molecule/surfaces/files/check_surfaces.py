@@ -89,9 +89,8 @@ def sdk_chat() -> None:
 
     async def ask() -> str:
         async with AsyncClient(url("smollm2"), api_key=KEY) as client:
-            return "".join(
-                [text async for text in client.chat_stream(QUESTION, temperature=0, max_tokens=32)]
-            )
+            stream = await client.chat_stream(QUESTION, temperature=0, max_tokens=32)
+            return "".join([text async for text in stream])
 
     assert "Paris" in asyncio.run(ask())
 
