@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -19,6 +20,9 @@ sys.path[:0] = [str(SERVER), str(HERE), str(HERE / "models")]
 from fakes import FakeEngine  # noqa: E402
 from support import Service  # noqa: E402
 
+# A busy machine is no failure: no test may depend on how long an example takes.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 # Tests read log lines by capture_logs; printed tracebacks would only cost time.
 structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[])
 

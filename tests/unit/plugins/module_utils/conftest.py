@@ -12,6 +12,7 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import hypothesis
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils import _retry
 from ansible_collections.modelops.serving.plugins.module_utils._manifest import Manifest
@@ -25,6 +26,10 @@ from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models
     weights,
     write,
 )
+
+# A busy machine is no failure: no test may depend on how long an example takes.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
