@@ -21,7 +21,9 @@ from fakes import FakeEngine  # noqa: E402
 from support import Service  # noqa: E402
 
 # A busy machine is no failure: no test may depend on how long an example takes.
-hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("patient")
 # Tests read log lines by capture_logs; printed tracebacks would only cost time.
 structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[])

@@ -28,7 +28,9 @@ from ansible_collections.modelops.serving.tests.unit.plugins.module_utils.models
 )
 
 # A busy machine is no failure: no test may depend on how long an example takes.
-hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("patient")
 
 
