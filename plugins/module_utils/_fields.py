@@ -218,7 +218,7 @@ def number(default: float, least: float, most: float) -> Field:
 
 def time() -> Field:
     """A date, or a date and time in ISO 8601; none by default. Without a zone it is UTC."""
-    return Field(lambda value: iso_time(value), None)
+    return Field(iso_time, None)
 
 
 def patterns() -> Field:

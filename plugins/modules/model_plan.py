@@ -397,7 +397,7 @@ def main():
         "precision": {"type": "str", "choices": ["auto", "float32", "bfloat16"], "default": "auto"},
         "parallel": texts,
         "context": texts,
-        "answer_tokens": {"type": "int", "default": 1024},
+        "answer_tokens": {"type": "int", "default": 1024, "no_log": False},
         "resources": {
             "type": "dict",
             "default": {},

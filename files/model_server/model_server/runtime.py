@@ -150,15 +150,19 @@ class Runtime:
                 self.settings,
                 clock=self._clock,
                 metrics=self.metrics,
-                on_death=lambda: self.on_death(),
+                on_death=self._died,
             )
         return BatchLane(
             task,  # type: ignore[arg-type]  # every other task is a batch task
             self.settings,
             clock=self._clock,
             metrics=self.metrics,
-            on_death=lambda: self.on_death(),
+            on_death=self._died,
         )
+
+    def _died(self) -> None:
+        # Looked up only now: the process sets it after this object is made.
+        self.on_death()
 
     def _live(self) -> None:
         """Load, then prove again and again that requests are answered."""

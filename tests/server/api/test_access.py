@@ -94,7 +94,7 @@ def test_operators_see_operations_from_their_networks(serve: Serve) -> None:
 
 def test_probes_are_open_to_everybody(serve: Serve) -> None:
     service = serve(access={"allow_from": ["10.0.0.0/8"]}, rates={"address_requests_per_minute": 1})
-    for _ in range(3):
+    for _turn in range(3):
         for path in ("/health", "/ready"):
             assert service.client.get(path, headers=STRANGER).status_code == 200
 
@@ -190,7 +190,7 @@ def test_a_failed_login_tells_nothing(serve: Serve) -> None:
 
 def test_a_locked_out_user_is_told_when_to_come_back(serve: Serve) -> None:
     service = serve(authentication={**BOTH, "lockout_failures": 2}, credentials=SIGN_IN)
-    for _ in range(2):
+    for _turn in range(2):
         error(login(service, "wrong", **STRANGER), 401, "invalid_credentials")
     answer = login(service, **STRANGER)
     error(answer, 429, "locked_out")

@@ -153,7 +153,7 @@ def silent() -> Iterator[tuple[str, threading.Event]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
+            connection, _address = listener.accept()
             with connection:
                 while connection.recv(65536):
                     pass

@@ -27,7 +27,7 @@ def test_every_row_of_the_table_has_its_class(driver: Driver, row: type[ServiceE
     with pytest.raises(kind) as caught:
         driver.call(script, "models", options=ONCE)
     error = caught.value
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert (error.status, error.code, error.type) == (row.status, row.code, "some_error")
     assert (error.request_id, error.retry_after, error.param) == ("r1", 3, "input")
     assert (error.retryable, error.details) == (row.retryable, {"limit": 1})
@@ -63,7 +63,7 @@ def test_an_unknown_failure_is_an_api_status_error(
     script = Script(answer)
     with pytest.raises(sdk.APIStatusError, match=text) as caught:
         driver.call(script, "models")
-    assert type(caught.value) is sdk.APIStatusError
+    assert caught.value.__class__ is sdk.APIStatusError
     assert (caught.value.status, caught.value.code) == (status, code)
     # Whoever answered: the id that was sent finds the request.
     assert caught.value.request_id in ("r1", script.requests[0].headers["x-request-id"])
@@ -84,7 +84,7 @@ def test_a_lost_request(driver: Driver, raised: Exception, kind: type[Exception]
     script = Script(raised)
     with pytest.raises(sdk.APIConnectionError) as caught:
         driver.call(script, "models", options=ONCE)
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert caught.value.request_id == script.requests[0].headers["x-request-id"]
     assert caught.value.__cause__ is raised
     assert str(caught.value).startswith("GET /v1/models: ")
@@ -185,7 +185,7 @@ def test_a_broken_stream(driver: Driver, chunks: Any, kind: type[Exception], tex
     script = Script(events(body))
     with pytest.raises(kind, match=text) as caught:
         driver.call(script, "chat_stream", "Hi")
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert (caught.value.request_id, len(script.requests)) == ("r1", 1)
     assert body.closed
 

@@ -60,7 +60,8 @@ def test_signatures_and_documentation_are_equal(name: str) -> None:
     assert ours.parameters == theirs.parameters
     returned = str(theirs.return_annotation).replace("AsyncChatStream", "ChatStream")
     assert returned == ours.return_annotation
-    assert sync.__doc__ == asynchronous.__doc__ is not None
+    assert sync.__doc__ is not None
+    assert sync.__doc__ == asynchronous.__doc__
 
 
 def test_the_errors_are_a_tree() -> None:

@@ -63,7 +63,7 @@ NEWLINE = st.sampled_from(["\n", "\r\n", "\r"])
 def written(draw: st.DrawFn) -> tuple[list[Event], bytes]:
     """Events, and one way to write them."""
     events, lines = [], []
-    for _ in range(draw(st.integers(0, 4))):
+    for _turn in range(draw(st.integers(0, 4))):
         name = draw(st.sampled_from(["", "error"]))
         data = draw(st.lists(TEXT, min_size=1, max_size=3))
         fields = [f"data: {line}" for line in data] + [f"event: {name}"] * bool(name)
@@ -94,10 +94,10 @@ def test_any_bytes_are_read_alike_whole_or_in_pieces(chunks: list[bytes]) -> Non
 def test_an_event_without_end_is_refused(unit: bytes) -> None:
     parser = EventParser(max_bytes=100)
     with pytest.raises(EventTooLarge, match="more than 100 bytes"):
-        for _ in range(101):
+        for _turn in range(101):
             list(parser.feed(unit))
 
 
 def test_many_small_events_are_not_one_large() -> None:
     parser = EventParser(max_bytes=100)
-    assert sum(len(list(parser.feed(b"data: 0123456789\n\n"))) for _ in range(100)) == 100
+    assert sum(len(list(parser.feed(b"data: 0123456789\n\n"))) for _turn in range(100)) == 100

@@ -69,7 +69,7 @@ def test_a_named_authority_is_trusted(served: tuple[str, Path]) -> None:
 
 
 def test_an_unknown_authority_is_refused_at_once(served: tuple[str, Path]) -> None:
-    url, _ = served
+    url, _folder = served
     with Client(url, api_key=KEY) as client:
         slept: list[float] = []
         client._sleep = slept.append  # type: ignore[assignment]

@@ -119,11 +119,11 @@ def test_the_offered_code_does_the_same(page: Chromium, embedder: PortGunicorn) 
     offered = codes(page)
     assert list(offered) == ["curl", "Python", "Python, openai"]
     environment = {**os.environ, "KEY": KEY}
-    run = {"env": environment, "capture_output": True, "text": True, "check": True}
+    run = {"env": environment, "capture_output": True, "text": True}
     expected = [item["embedding"] for item in embedder.embed(texts)[2]["data"]]
-    curl = subprocess.run(["bash", "-c", offered["curl"]], **run)
+    curl = subprocess.run(["bash", "-c", offered["curl"]], check=True, **run)
     assert [item["embedding"] for item in json.loads(curl.stdout)["data"]] == expected
-    python = subprocess.run([sys.executable, "-c", offered["Python, openai"]], **run)
+    python = subprocess.run([sys.executable, "-c", offered["Python, openai"]], check=True, **run)
     np.testing.assert_allclose(json.loads(python.stdout), expected, atol=1e-6)
     compile(offered["Python"], "sdk", "exec")
     assert f'Client("{embedder.origin}", api_key=os.environ["KEY"])' in offered["Python"]

@@ -33,7 +33,7 @@ def login_of(clock: FakeClock) -> Login:
 
 
 def fail(login: Login, times: int, user: str = "alice", address: str = HERE) -> None:
-    for _ in range(times):
+    for _turn in range(times):
         with pytest.raises(InvalidCredentials):
             login.sign_in(user, "wrong", address)
 
@@ -63,7 +63,7 @@ def test_an_unknown_user_costs_the_time_of_a_wrong_password() -> None:
 
     def seconds(name: str) -> float:
         times = []
-        for _ in range(5):
+        for _turn in range(5):
             started = time.thread_time()
             assert not checks.verify(name, "wrong")
             times.append(time.thread_time() - started)
@@ -96,14 +96,14 @@ def test_who_is_locked_out_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> No
 def test_failures_are_forgotten_after_their_time() -> None:
     clock = FakeClock()
     login = login_of(clock)
-    for _ in range(3):
+    for _turn in range(3):
         fail(login, 2)
         clock.advance(100)
 
 
 def test_a_success_clears_the_failures_from_that_address() -> None:
     login = login_of(FakeClock())
-    for _ in range(3):
+    for _turn in range(3):
         fail(login, 2)
         assert login.sign_in("alice", PASSWORD, HERE)
 
@@ -151,8 +151,8 @@ def test_two_passwords_are_checked_at_once_and_no_more(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(passwords, "check_password_hash", check)
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(login.sign_in, "alice", "x", HERE) for _ in range(2)]
-        for _ in range(2):
+        running = [pool.submit(login.sign_in, "alice", "x", HERE) for _turn in range(2)]
+        for _turn in range(2):
             assert inside.acquire(timeout=30)
         with pytest.raises(Overloaded) as caught:
             login.sign_in("alice", "x", HERE)

@@ -70,7 +70,7 @@ def test_a_key_has_limits_of_its_own_and_zero_is_none() -> None:
     limits = {"requests_per_minute": 3, "tokens_per_minute": 0, "concurrency": 0}
     keys = [api_key("k", limits=limits), api_key("other", "other")]
     access = door(FakeClock(), *keys, requests_per_minute=1, tokens_per_minute=5, concurrency=1)
-    for _ in range(3):
+    for _turn in range(3):
         admit(access).release(100)
     assert refused(access).details == {"limit": "requests_per_minute", "allowed": 3}
     admit(access, "other")
@@ -79,7 +79,7 @@ def test_a_key_has_limits_of_its_own_and_zero_is_none() -> None:
 
 def test_without_limits_there_are_no_headers() -> None:
     access = door(FakeClock(), requests_per_minute=0, address_requests_per_minute=0)
-    for _ in range(100):
+    for _turn in range(100):
         assert admit(access).headers == {}
 
 
@@ -103,7 +103,7 @@ def test_tokens_are_counted_afterwards_and_refuse_the_next() -> None:
 def test_a_request_refused_for_tokens_uses_no_request() -> None:
     access = door(FakeClock(), requests_per_minute=2, tokens_per_minute=1)
     admit(access).release(1)
-    for _ in range(5):
+    for _turn in range(5):
         assert refused(access).details == {"limit": "tokens_per_minute", "allowed": 1}
 
 
@@ -137,7 +137,7 @@ def test_a_place_that_is_never_given_back_ends_after_its_time() -> None:
 def test_a_second_release_counts_no_tokens() -> None:
     access = door(FakeClock(), tokens_per_minute=10)
     admission = admit(access)
-    for _ in range(3):
+    for _turn in range(3):
         admission.release(4)
     admit(access).release(4)
     admit(access)
@@ -146,7 +146,7 @@ def test_a_second_release_counts_no_tokens() -> None:
 def test_an_address_is_counted_also_when_it_guesses_keys() -> None:
     clock = FakeClock()
     access = door(clock, address_requests_per_minute=3)
-    for _ in range(3):
+    for _turn in range(3):
         with pytest.raises(Unauthenticated):
             admit(access, "wrong", ELSEWHERE)
     for key in ("wrong", "k"):
@@ -170,7 +170,7 @@ def test_a_user_is_counted_by_name() -> None:
         {**SIGN_IN, "users": [user], "api_keys": [api_key("k")]}, authentication=BOTH
     )
     assert access.login is not None
-    tokens = [access.login.sign_in("alice", PASSWORD, HERE) for _ in range(2)]
+    tokens = [access.login.sign_in("alice", PASSWORD, HERE) for _turn in range(2)]
     access.admit({"Authorization": f"Bearer {tokens[0]}"}, HERE, "models")
     with pytest.raises(RateLimited):
         access.admit({"Authorization": f"Bearer {tokens[1]}"}, HERE, "models")

@@ -46,7 +46,7 @@ def refused(access: Access, limit: str) -> RateLimited:
 
 
 def test_two_hosts_enforce_one_limit_of_requests(server: RedisServer) -> None:
-    one, two = (door(server, requests_per_minute=3) for _ in range(2))
+    one, two = (door(server, requests_per_minute=3) for _turn in range(2))
     remaining = [admit(access).headers["RateLimit-Remaining"] for access in (one, two, one)]
     assert remaining == ["2", "1", "0"]
     for access in (one, two):
@@ -56,19 +56,19 @@ def test_two_hosts_enforce_one_limit_of_requests(server: RedisServer) -> None:
 
 
 def test_two_hosts_enforce_one_limit_of_tokens(server: RedisServer) -> None:
-    one, two = (door(server, tokens_per_minute=10) for _ in range(2))
+    one, two = (door(server, tokens_per_minute=10) for _turn in range(2))
     admit(one).release(50)
     assert 0 < (refused(two, "tokens_per_minute").retry_after or 0) <= 60
 
 
 def test_two_hosts_enforce_one_limit_of_addresses(server: RedisServer) -> None:
-    one, two = (door(server, address_requests_per_minute=1) for _ in range(2))
+    one, two = (door(server, address_requests_per_minute=1) for _turn in range(2))
     admit(one)
     refused(two, "address_requests_per_minute")
 
 
 def test_two_hosts_share_places(server: RedisServer) -> None:
-    one, two = (door(server, concurrency=2) for _ in range(2))
+    one, two = (door(server, concurrency=2) for _turn in range(2))
     first, _second = admit(one), admit(two)
     refused(one, "concurrency")
     refused(two, "concurrency")
@@ -92,7 +92,7 @@ def test_two_hosts_lock_out_together(server: RedisServer) -> None:
             rates={"storage": server.uri},
             authentication={"methods": ["jwt"], "lockout_failures": 2, "lockout_seconds": 100},
         ).login
-        for _ in range(2)
+        for _turn in range(2)
     )
     assert one is not None
     assert two is not None
@@ -136,7 +136,7 @@ def test_a_redis_that_dies_refuses_nobody_and_each_host_counts_for_itself(
 ) -> None:
     clock = FakeClock()
     clock.now = time.time()
-    one, two = (door(server, clock, requests_per_minute=2, concurrency=2) for _ in range(2))
+    one, two = (door(server, clock, requests_per_minute=2, concurrency=2) for _turn in range(2))
     running = admit(one)
     admit(two)
     refused(two, "requests_per_minute")
@@ -185,7 +185,7 @@ def test_a_redis_that_does_not_answer_delays_one_request(tmp_path: Path) -> None
         silent.listen()
         access = access_of(rates={"storage": f"redis+unix://{path}", "concurrency": 50})
         started = time.monotonic()
-        admissions = [admit(access) for _ in range(20)]
+        admissions = [admit(access) for _turn in range(20)]
         for admission in admissions:
             admission.release(1)
         assert time.monotonic() - started < 1

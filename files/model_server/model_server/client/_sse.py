@@ -69,7 +69,7 @@ class EventParser:
         return lines
 
     def _take(self, line: bytes) -> None:
-        field, _, value = line.decode("utf-8", "replace").partition(":")
+        field, _colon, value = line.decode("utf-8", "replace").partition(":")
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)

@@ -85,7 +85,8 @@ def decode(line: bytes) -> tuple[str, Head] | None:
         digest = content.pop("hash")
         previous, seq = content["previous"], content["seq"]
         whole = (
-            type(seq) is int
+            isinstance(seq, int)
+            and not isinstance(seq, bool)
             and _digest(previous, content) == digest
             and _canonical({**content, "hash": digest}) + b"\n" == line
         )

@@ -71,7 +71,7 @@ class Authenticator:
                     "This service asks for no key, so it answers on its own host only."
                 )
             return Client("anonymous", "none", frozenset(SCOPES))
-        scheme, _, sent = headers.get("Authorization", "").strip().partition(" ")
+        scheme, _blank, sent = headers.get("Authorization", "").strip().partition(" ")
         bearer = sent.strip() if scheme.lower() == "bearer" else ""
         api_key = headers.get("X-API-Key", "").strip() if self._keys else ""
         if not (bearer or api_key):
