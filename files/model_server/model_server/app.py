@@ -83,6 +83,7 @@ def create_app(
         keepers.append(store)
 
     app = _bare_app(loaded)
+    app.spec_processor(partial(_docs.complete, runtime=runtime))
     app.extensions |= {EXTENSION: runtime, KEEPERS: tuple(keepers)}
     _envelope.install(app, access, observers)
     surfaces = [models.build(runtime), predict.build(runtime)]
@@ -127,5 +128,4 @@ def _bare_app(loaded: LoadedSettings) -> APIFlask:
         VALIDATION_ERROR_STATUS_CODE=422,
     )
     app.security_schemes = _docs.security_schemes(settings)
-    app.spec_processor(_docs.complete)
     return app

@@ -178,7 +178,7 @@ def test_fields_tell_type_default_and_bounds(service: Service) -> None:
     assert fields["encoding_format"].type == '"float" | "base64"'
     assert fields["encoding_format"].default == '"float"'
     (bound,) = fields["dimensions"].bounds
-    assert (bound.kind, bound.text) == ("value", "1 \u2013 1,000,000")
+    assert (bound.kind, bound.text) == ("value", "8 \u2013 8")
 
 
 def test_objects_within_objects_are_rows_too() -> None:

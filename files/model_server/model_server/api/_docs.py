@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import TABLE
+from ..runtime import Runtime
 from ..settings import Settings
 from ..types import ErrorResponse
 
@@ -59,10 +60,11 @@ def failures(*statuses: int) -> dict[int, str]:
     }
 
 
-def complete(spec: Any) -> Any:
+def complete(spec: Any, runtime: Runtime) -> Any:
     """Add to the document what the decorators cannot say.
 
-    A path that takes a body cannot do without; a chat's answer may be a stream as well.
+    A path that takes a body cannot do without; a chat's answer may be a stream as well; a loaded
+    model gives vectors of its own size only.
     """
     operations = [operation for path in spec["paths"].values() for operation in path.values()]
     for operation in operations:
@@ -72,6 +74,15 @@ def complete(spec: Any) -> Any:
     if chat is not None:
         event = {"$ref": "#/components/schemas/ServerSentEvent"}
         chat["post"]["responses"]["200"]["content"]["text/event-stream"] = {"schema": event}
+    embeddings = spec["components"]["schemas"].get("EmbeddingsRequest")
+    if embeddings is not None and runtime.ready:
+        size = runtime.task.dimensions
+        number = next(
+            each
+            for each in embeddings["properties"]["dimensions"]["anyOf"]
+            if each["type"] == "integer"
+        )
+        number |= {"minimum": size, "maximum": size}
     return spec
 
 
