@@ -27,10 +27,10 @@ def blocks(name: str) -> list[str]:
 def test_the_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     service = httpx2.WSGITransport(app=stand_in(set(RESULTS)))
 
-    def answer(_: Any, request: httpx2.Request) -> httpx2.Response:
+    def answer(_self: Any, request: httpx2.Request) -> httpx2.Response:
         return service.handle_request(request)
 
-    async def answer_async(_: Any, request: httpx2.Request) -> httpx2.Response:
+    async def answer_async(_self: Any, request: httpx2.Request) -> httpx2.Response:
         await request.aread()
         given = service.handle_request(
             httpx2.Request(

@@ -180,7 +180,7 @@ def test_a_user_is_counted_by_name() -> None:
 def test_parallel_requests_are_counted_exactly() -> None:
     access = door(FakeClock(), requests_per_minute=50, concurrency=20)
 
-    def attempt(_: int) -> str:
+    def attempt(_turn: int) -> str:
         try:
             admit(access)
         except RateLimited as error:
