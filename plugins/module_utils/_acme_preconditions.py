@@ -28,7 +28,7 @@ _KNOWN_TAGS = ("issue", "issuewild", "iodef", "issuemail", "issuevmc", "contacte
 def wrong_address(name: str, expected: Sequence[str]) -> str:
     """Say which address ``name``, or the address itself, leads to beside the ``expected`` ones."""
     try:
-        found = {info[4][0].partition("%")[0] for info in socket.getaddrinfo(name, 80)}
+        found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(name, 80)}
     except OSError as error:
         return (
             f"{name} has no address, says the resolver of {_here()} ({error}): "
