@@ -5,10 +5,10 @@
 
     modelops-host check --snapshot FOLDER [--max-bytes N]     before a service starts
     modelops-host verify --store FOLDER [--webhook-file FILE] by a timer
-    modelops-host certificates --root FOLDER --metrics FILE   by a timer
+    modelops-host certificates --root FOLDER --metrics FILE [-- RENEWAL]  by a timer
 
-Exit status: 0 all is right, 1 it could not be found out, 2 wrong arguments, 3 something is damaged
-or ends soon.
+Exit status: 0 all is right, 1 it could not be found out, 2 wrong arguments, 3 something is damaged,
+ends soon or was not renewed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from .._errors import ModelError
 from .alert import read_address
-from .certificates import check_expiry
+from .certificates import check_expiry, renew
 from .output import error
 from .snapshot import check
 from .store import verify
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             right = verify(given.store, given.webhook, given.webhook_file)
         else:
             webhook = given.webhook or read_address(given.webhook_file)
-            right = check_expiry(given.root, given.metrics, given.days, webhook)
+            renewed = renew(given.renewal)
+            right = check_expiry(given.root, given.metrics, given.days, webhook) and renewed
     except (ModelError, OSError) as failure:
         error(f"{given.command} could not finish: {failure}")
         return 1
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     ends = commands.add_parser("certificates", help="find out when certificates end")
     ends.add_argument("--root", required=True, help="the folder with a folder for each domain")
     ends.add_argument("--metrics", required=True, help="the file for Prometheus to write")
+    ends.add_argument("renewal", nargs="*", help="a command with arguments that is run before")
     ends.add_argument("--days", type=int, default=14, help="warn when fewer days remain")
     _add_webhook(ends)
     return parser

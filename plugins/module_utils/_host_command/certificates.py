@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""By a timer: when does each certificate of a folder end? As a metric, and as an alarm."""
+"""By a timer: renew, then say when each certificate of a folder ends, as a metric and an alarm."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import ssl
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,16 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of the alert."""
         return {"domain": self.domain, "ends": _written(self.end), "problem": self.problem}
+
+
+def renew(command: Sequence[str]) -> bool:
+    """Run ``command``, if there is one; say whether it succeeded."""
+    if not command:
+        return True
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        error(f"The renewal by {command[0]} ended with status {status}")
+    return status == 0
 
 
 def check_expiry(

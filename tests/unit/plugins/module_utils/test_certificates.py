@@ -88,6 +88,18 @@ def test_what_ends_and_what_cannot_be_read_is_sent(root, tmp_path, monkeypatch, 
     assert "The certificate of c.example.com cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("status", "code"), [(0, 0), (7, 3)])
+def test_a_renewal_comes_before_and_its_failure_shows(root, tmp_path, capsys, status, code):
+    make(root, "a.example.com", 90)
+    seen, metrics = tmp_path / "seen", tmp_path / "m.prom"
+    script = f'test ! -e {metrics} && echo "$1" > {seen} && exit {status}'
+    arguments = ["certificates", "--root", str(root), "--metrics", str(metrics)]
+    assert _host_command.main([*arguments, "--", "sh", "-c", script, "sh", "--quiet"]) == code
+    assert seen.read_text() == "--quiet\n"
+    assert "a.example.com" in metrics.read_text()
+    assert ("ended with status 7" in capsys.readouterr().err) == bool(code)
+
+
 def test_a_missing_folder_is_no_good_news(tmp_path):
     arguments = ["certificates", "--root", str(tmp_path / "none"), "--metrics", str(tmp_path / "m")]
     assert _host_command.main(arguments) == 1
