@@ -14,8 +14,10 @@ from ._fields import (
     choices,
     cidr_list,
     domain_name,
+    domain_names,
     integer,
     integer_or_auto,
+    ip_addresses,
     mapping_or_text,
     number,
     number_or_auto,
@@ -25,6 +27,7 @@ from ._fields import (
     texts,
     time,
 )
+from ._host_names import SSLIP
 from ._model_task import ENGINES, TASKS
 
 SOURCES = ("modelscope", "huggingface", "http", "package", "path")
@@ -69,7 +72,9 @@ SCHEMA: Section = {
     },
     "served_name": text(""),
     "task": choice(("auto", *TASKS), "auto"),
-    "domain": domain_name(),
+    "domain": domain_name(or_word=SSLIP),
+    "aliases": domain_names(),
+    "addresses": ip_addresses(),
     "extra_port": integer(None, least=1, most=65535),
     "engine": {
         "name": choice(("auto", *ENGINES), "auto"),
@@ -131,9 +136,10 @@ SCHEMA: Section = {
     "allow_from": cidr_list([]),
     "operators_from": cidr_list(LOOPBACK),
     "certificate": {
-        "provider": choice(("self_signed", "acme", "files"), "self_signed"),
+        "provider": choice(("self_signed", "acme", "files", "internal"), "self_signed"),
         "contact": text(""),
         "directory": text(""),
+        "profile": text("", pattern="[a-z0-9-]*", hint="lower-case letters, digits and '-'"),
         "fullchain": text(""),
         "privkey": text(""),
     },

@@ -5,8 +5,10 @@
 
     modelops-host check --snapshot FOLDER [--max-bytes N]     before a service starts
     modelops-host verify --store FOLDER [--webhook-file FILE] by a timer
+    modelops-host certificates --root FOLDER --metrics FILE [-- RENEWAL]  by a timer
 
-Exit status: 0 all is right, 1 it could not be found out, 2 wrong arguments, 3 something is damaged.
+Exit status: 0 all is right, 1 it could not be found out, 2 wrong arguments, 3 something is damaged,
+ends soon or was not renewed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import argparse
 from collections.abc import Sequence
 
 from .._errors import ModelError
+from .alert import read_address
+from .certificates import check_expiry, renew
 from .output import error
 from .snapshot import check
 from .store import verify
@@ -28,8 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "check":
             right = check(given.snapshot, given.max_bytes)
-        else:
+        elif given.command == "verify":
             right = verify(given.store, given.webhook, given.webhook_file)
+        else:
+            webhook = given.webhook or read_address(given.webhook_file)
+            renewed = renew(given.renewal)
+            right = check_expiry(given.root, given.metrics, given.days, webhook) and renewed
     except (ModelError, OSError) as failure:
         error(f"{given.command} could not finish: {failure}")
         return 1
@@ -50,10 +58,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     every = commands.add_parser("verify", help="hash every snapshot of a store")
     every.add_argument("--store", required=True, help="the folder of all snapshots")
-    hook = every.add_mutually_exclusive_group()
-    hook.add_argument("--webhook", default="", help="POST an alert to this address on damage")
-    hook.add_argument("--webhook-file", default="", help="a file that holds the address")
+    _add_webhook(every)
+    ends = commands.add_parser("certificates", help="find out when certificates end")
+    ends.add_argument("--root", required=True, help="the folder with a folder for each domain")
+    ends.add_argument("--metrics", required=True, help="the file for Prometheus to write")
+    ends.add_argument("renewal", nargs="*", help="a command with arguments that is run before")
+    ends.add_argument("--days", type=int, default=14, help="warn when fewer days remain")
+    _add_webhook(ends)
     return parser
+
+
+def _add_webhook(command: argparse.ArgumentParser) -> None:
+    hook = command.add_mutually_exclusive_group()
+    hook.add_argument("--webhook", default="", help="POST alerts to this address")
+    hook.add_argument("--webhook-file", default="", help="a file that holds the address")
 
 
 def _size(text: str) -> int:
