@@ -32,6 +32,8 @@ class System:
             "distribution": self.distribution,
             "distribution_version": self.version,
             "distribution_major_version": self.version.partition(".")[0],
+            "python_version": "3.9.25",
+            "service_mgr": "systemd",
         }
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from contexts import SYSTEMS, System, context
 from rendering import ROLES, evaluate, read
@@ -74,3 +76,40 @@ def test_a_state_is_tested_or_rendered_and_each_release_is_looked_at_here() -> N
     for name, states in admitted.items():
         family = "RedHat" if name in RED_HAT else "Debian"
         assert {(family, release.partition(".")[0]) for release in states} <= looked_at
+
+
+@pytest.mark.parametrize(
+    ("family", "distribution", "release"),
+    [
+        ("Debian", "Debian", "11.11"),
+        ("Debian", "Ubuntu", "20.04"),
+        ("Debian", "Ubuntu", "25.10"),
+        ("RedHat", "RedHat", "8.10"),
+        ("RedHat", "Fedora", "43"),
+    ],
+)
+def test_preflight_refuses_other_releases(family: str, distribution: str, release: str) -> None:
+    system = System(family, distribution, release, nginx="", openssl="")
+    refused = refusals(context("preflight", system))
+    assert [check["variable"] for check in refused] == ["ansible_facts['distribution']"]
+    assert refused[0]["value"] == f"{distribution} {release}"
+    assert "use Debian 12 or 13, Ubuntu 22.04 or 24.04 or 26.04" in refused[0]["remedy"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=str)
+def test_preflight_admits_the_supported_ones(system: System) -> None:
+    assert refusals(context("preflight", system)) == []
+
+
+def test_preflight_refuses_an_old_python() -> None:
+    variables = context("preflight", SYSTEMS[0])
+    variables["ansible_facts"] = {**variables["ansible_facts"], "python_version": "3.8.20"}
+    (check,) = refusals(variables)
+    assert (check["variable"], check["value"]) == ("ansible_facts['python_version']", "3.8.20")
+    assert "ansible_python_interpreter" in check["remedy"]
+
+
+def refusals(variables: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the checks of the host that would fail."""
+    checks = evaluate("{{ __preflight_host_checks }}", variables)
+    return [check for check in checks if not check["valid"]]
