@@ -74,6 +74,10 @@ def _check_upstream(where: str, service: Service) -> Iterable[Problem]:
                 yield Problem(f"{where}.engine.{key}", "", f"give {what}")
         if service["task"] not in ("auto", "chat"):
             yield Problem(f"{where}.task", service["task"], "engine.name upstream can only chat")
+        accelerator = service["resources"]["accelerator"]
+        if accelerator != "none":
+            remedy = "with engine.name upstream the other server computes; leave it out"
+            yield Problem(f"{where}.resources.accelerator", accelerator, remedy)
     else:
         for key in ("url", "model"):
             if engine[key]:

@@ -33,6 +33,7 @@ from ._model_task import ENGINES, TASKS
 SOURCES = ("modelscope", "huggingface", "http", "package", "path")
 CLIENTS = ("builtin", "modelscope", "huggingface_hub")
 SCOPES = ("embeddings", "rerank", "predict", "chat", "models")
+ACCELERATORS = ("none", "cuda", "ascend")
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 _ARCHIVE_SHA256 = text("", pattern=r"|[0-9a-f]{64}", hint="64 hexadecimal digits")
@@ -86,7 +87,11 @@ SCHEMA: Section = {
         "model": text(""),
     },
     "network": {"allow": cidr_list([])},
-    "resources": {"memory": size_or_auto(), "cpus": number_or_auto()},
+    "resources": {
+        "memory": size_or_auto(),
+        "cpus": number_or_auto(),
+        "accelerator": choice(ACCELERATORS, ACCELERATORS[0]),
+    },
     "authentication": {
         "methods": choices(("api_key", "jwt", "none"), ["api_key"]),
         "api_keys": Named({"expires": time(), **_CLIENT}),
