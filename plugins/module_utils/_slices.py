@@ -83,7 +83,8 @@ def decide(
         given = known.get(str(service["name"]), {})
         maker = _Maker(host, service, plans.get(str(service["name"]), {}), given, top, slots)
         slices.append(Slice(str(service["slice"]), str(service["name"]), maker.settings()))
-    total = sum(item.memory() for item in slices[1:])
+    # A service of which nothing is known has all of it, which says nothing about its need.
+    total = sum(item.memory() for item in slices[1:] if item.memory() < top)
     warnings = []
     if total > top:
         warnings.append(

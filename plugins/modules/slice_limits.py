@@ -23,7 +23,9 @@ options:
     elements: dict
     default: []
   plans:
-    description: By service, the plans that M(modelops.serving.model_plan) returned.
+    description:
+      - By service, a mapping whose C(limits) hold C(memory_max_bytes) and C(tasks_max) of the plan
+        that M(modelops.serving.model_plan) returned.
     type: dict
     default: {}
   overrides:
@@ -132,7 +134,7 @@ def work(module):
     slices, warnings = decide(
         read_host(),
         services,
-        params["plans"],
+        {name: plan.get("limits") or {} for name, plan in params["plans"].items()},
         params["overrides"],
         size("limits_reserve", params["reserve"]),
         params["slots"],
