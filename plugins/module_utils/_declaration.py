@@ -142,6 +142,11 @@ def _missing_model(where: str, service: Mapping[str, Any]) -> Iterable[Problem]:
             yield Problem(f"{where}.model.{key}", None, "it is required")
 
 
+def slice_of(name: str) -> str:
+    """Return the slice of a service, a child of modelops.slice: a dash would begin another child."""
+    return f"modelops-{name.replace('-', '_')}.slice"
+
+
 def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
     unit = f"modelops-{name}"
     return {
@@ -152,6 +157,7 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         "task": "chat" if service["engine"]["name"] == "upstream" else service["task"],
         "user": unit,
         "unit": unit,
+        "slice": slice_of(name),
         "root": f"/opt/modelops/services/{name}",
         "live_slot": SLOTS[0],
         "slots": {
