@@ -7,6 +7,11 @@
 set -eu
 folder=$1 seconds=$2 front=$3
 shift 3
+# Either of them active: what is in force now must not be taken for what was before.
+if systemctl --quiet is-active modelops-firewall-rollback.timer modelops-firewall-rollback.service; then
+    echo "the rules of an earlier run are still on trial: run again when their $seconds seconds are over" >&2
+    exit 1
+fi
 rm -rf "$folder/before"
 mkdir "$folder/before"
 {
