@@ -19,6 +19,7 @@ from typing import Any
 from ._consistency import check_service, network_of
 from ._fields import Problem, check_section
 from ._model_task import offered_tasks
+from ._neighbours import check_neighbours
 from ._routes import routes_for
 from ._schema import SCHEMA
 
@@ -93,7 +94,7 @@ def normalise(
                 service["routes"] = routes_for(service)
         problems += found
         complete[str(name)] = service
-    problems = problems or _shared_domains(complete)
+    problems = problems or list(check_neighbours(complete))
     if problems:
         raise DeclarationError([str(problem) for problem in problems])
     return complete
@@ -236,21 +237,3 @@ def _unknown_services(
             near = difflib.get_close_matches(str(name), [str(known) for known in services], 1)
             hint = f"did you mean '{near[0]}'?" if near else "declare it in model_services"
             yield Problem(f"model_services_overrides.{name}", name, f"no such service; {hint}")
-
-
-def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
-    problems: list[Problem] = []
-    seen: dict[str, str] = {}
-    for name, service in services.items():
-        if service["state"] == "absent":
-            continue
-        other = seen.setdefault(service["domain"], name)
-        if other != name:
-            problems.append(
-                Problem(
-                    f"model_services.{name}.domain",
-                    service["domain"],
-                    f"service '{other}' has it already; give each its own",
-                )
-            )
-    return problems
