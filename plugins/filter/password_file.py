@@ -9,8 +9,8 @@ name: password_file
 short_description: Render the passwords of C(basic_auth) as the file that Nginx reads
 version_added: 0.1.0
 description:
-  - Each password becomes SHA-512 in the form of crypt(3), which the Nginx of every distribution takes.
-  - The same passwords render the same file as long as O(current) is given; a new one gets a new salt.
+  - Each password becomes SHA-512 in the form of crypt(3), which every distribution's Nginx takes.
+  - With O(current) the same passwords render the same file; a new password gets a new salt.
 positional: service, current
 options:
   _input:
@@ -30,7 +30,7 @@ options:
 EXAMPLES = r"""
 - name: Write the password file
   ansible.builtin.copy:
-    content: "{{ model_service_secrets[service.name] | modelops.serving.password_file(service, current) }}"
+    content: "{{ secrets | modelops.serving.password_file(service, current) }}"
     dest: /etc/nginx/modelops-{{ service.name }}.htpasswd
     mode: "0640"
   no_log: true

@@ -43,8 +43,8 @@ def _unnamed_handshakes(present: Mapping[str, Service]) -> Iterable[Problem]:
     addressed = [name for name, service in present.items() if service.get("addresses")]
     for name in addressed[1:]:
         remedy = (
-            f"service '{addressed[0]}' has addresses already, and a handshake with an address names "
-            "no service; keep those of one"
+            f"service '{addressed[0]}' has addresses already, and a handshake with an address "
+            "names no service; keep those of one"
         )
         yield Problem(f"model_services.{name}.addresses", present[name]["addresses"], remedy)
 
@@ -74,5 +74,7 @@ def _check_canary(
         ("authentication.methods", methods, other["authentication"]["methods"]),
     ):
         if one != two:
-            remedy = f"its {what} is {two!r} and not {one!r}, so clients would notice; make them one"
+            remedy = (
+                f"its {what} is {two!r} and not {one!r}, so clients would notice; make them one"
+            )
             yield Problem(f"{where}.service", named, remedy)

@@ -77,7 +77,8 @@ def routes_for(service: Mapping[str, Any]) -> list[Route]:
 
     Each has ``path``, ``match`` (exact or prefix), ``methods``, ``access`` (clients or operators),
     ``limited`` (whether rates apply), ``stream`` (the answer comes in events that nothing may
-    buffer), ``websocket`` and ``guarded`` (whether ``basic_auth`` asks for a password). A task that is still ``auto`` adds none of its own.
+    buffer), ``websocket``, and ``guarded`` (whether ``basic_auth`` asks for a password). A task
+    that is still ``auto`` adds none of its own.
     """
     routes = [*_BY_TASK.get(service["task"], []), *_EVERY_TASK]
     if "jwt" in service["authentication"]["methods"]:

@@ -1,7 +1,7 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Passwords that Nginx asks for: hashed as libcrypt does, kept as they are, named but never shown."""
+"""Passwords that Nginx asks for: hashed as libcrypt does, kept, named but never shown."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ def test_a_canary_that_clients_would_notice_is_refused(one, two, remedy):
 def test_each_name_belongs_to_one_service():
     assert named({"aliases": ["a.example.com"]}, {"aliases": ["b.example.com"]}) == []
     assert named({"aliases": ["two.example.com"]}, {}) == [
-        "model_services.two.domain is 'two.example.com': service 'one' has it already; give each its own"
+        "model_services.two.domain is 'two.example.com': service 'one' has it already; "
+        "give each its own"
     ]
     assert "name it once" in named({"aliases": ["one.example.com"]}, {})[0]
 
@@ -81,4 +82,6 @@ def test_one_service_answers_addresses():
     assert named({"addresses": ["192.0.2.1", "2001:db8::1"]}, {}) == []
     found = named({"addresses": ["192.0.2.1"]}, {"addresses": ["192.0.2.2"]})
     assert found[0].startswith("model_services.two.addresses") and "keep those of one" in found[0]
-    assert named({"addresses": ["192.0.2.1"]}, {"addresses": ["192.0.2.2"], "state": "absent"}) == []
+    assert (
+        named({"addresses": ["192.0.2.1"]}, {"addresses": ["192.0.2.2"], "state": "absent"}) == []
+    )
