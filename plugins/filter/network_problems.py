@@ -11,12 +11,17 @@ version_added: 0.1.0
 description:
   - Networks must be in CIDR form and overlap nowhere. They must be written as programs print them,
     as C(192.0.2.7/32) and C(2001:db8::/32), so that rules can be compared with what is loaded.
+positional: everybody
 options:
   _input:
     description: The networks.
     type: list
     elements: str
     required: true
+  everybody:
+    description: Whether a network of all addresses may be among them.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""

@@ -23,6 +23,7 @@ def check_service(where: str, service: Service) -> Iterable[Problem]:
     yield from _check_mirrors(f"{where}.model", service["model"])
     yield from _check_upstream(where, service)
     yield from _check_authentication(where, service)
+    yield from _check_basic_auth(where, service)
     yield from _check_network(where, service)
     yield from _check_chat(f"{where}.chat", service["chat"])
     yield from _check_certificate(where, service)
@@ -97,6 +98,15 @@ def _check_authentication(where: str, service: Service) -> Iterable[Problem]:
             f"{' and '.join(LOOPBACK)}; narrow it, or ask for keys"
         )
         yield Problem(f"{where}.allow_from", service["allow_from"], remedy)
+
+
+def _check_basic_auth(where: str, service: Service) -> Iterable[Problem]:
+    if service["basic_auth"] and "jwt" in service["authentication"]["methods"]:
+        remedy = (
+            "the password takes the header Authorization, in which tokens travel; leave jwt out of "
+            "authentication.methods, or have no basic_auth"
+        )
+        yield Problem(f"{where}.basic_auth", service["basic_auth"], remedy)
 
 
 def _check_network(where: str, service: Service) -> Iterable[Problem]:

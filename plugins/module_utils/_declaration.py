@@ -18,8 +18,9 @@ from typing import Any
 
 from ._consistency import check_service, network_of
 from ._fields import Problem, check_section
-from ._host_names import SSLIP, alternative_names, domain_of_address, reached_by
+from ._host_names import SSLIP, alternative_names, domain_of_address
 from ._model_task import offered_tasks
+from ._neighbours import check_neighbours
 from ._routes import routes_for
 from ._schema import SCHEMA
 
@@ -96,7 +97,7 @@ def normalise(
                 service["routes"] = routes_for(service)
         problems += found
         complete[str(name)] = service
-    problems = problems or _shared_domains(complete)
+    problems = problems or list(check_neighbours(complete))
     if problems:
         raise DeclarationError([str(problem) for problem in problems])
     return complete
@@ -254,15 +255,3 @@ def _unknown_services(
             near = difflib.get_close_matches(str(name), [str(known) for known in services], 1)
             hint = f"did you mean '{near[0]}'?" if near else "declare it in model_services"
             yield Problem(f"model_services_overrides.{name}", name, f"no such service; {hint}")
-
-
-def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
-    problems: list[Problem] = []
-    seen: dict[str, str] = {}
-    for name, service in services.items():
-        for key, value in reached_by(service) if service["state"] == "present" else ():
-            other = name if value == SSLIP else seen.setdefault(value, name)
-            if other != name:
-                remedy = f"service '{other}' has it already; give each its own"
-                problems.append(Problem(f"model_services.{name}.{key}", value, remedy))
-    return problems

@@ -135,21 +135,41 @@ def texts() -> Field:
 
 def cidr_list(default: list[str]) -> Field:
     """A list of networks in CIDR form; overlapping ones are refused."""
+    return Field(networks, default)
+
+
+def networks(value: Any, everybody: bool = True) -> list[str]:
+    """Return the networks of a list in CIDR form; raise ``ValueError`` where two overlap.
+
+    Without ``everybody`` a network of all addresses is refused.
+    """
+    found: list[Any] = []
+    for item in _list(value):
+        try:
+            network = ipaddress.ip_network(str(item))
+        except ValueError as error:
+            raise ValueError(f"write each network as address/prefix ({error})") from error
+        if not everybody and network.prefixlen == 0:
+            raise ValueError(f"{network} is everybody; name the networks that are meant")
+        for other in found:
+            if network.version == other.version and network.overlaps(other):
+                raise ValueError(f"{network} and {other} overlap; keep one of them")
+        found.append(network)
+    return [str(network) for network in found]
+
+
+def names(pattern: str, hint: str) -> Field:
+    """A list of different names that match ``pattern`` whole, empty by default."""
 
     def check(value: Any) -> list[str]:
-        networks = []
-        for item in _list(value):
-            try:
-                networks.append(ipaddress.ip_network(str(item)))
-            except ValueError as error:
-                raise ValueError(f"write each network as address/prefix ({error})") from error
-        for index, network in enumerate(networks):
-            for other in networks[:index]:
-                if network.version == other.version and network.overlaps(other):
-                    raise ValueError(f"{network} and {other} overlap; keep one of them")
-        return [str(network) for network in networks]
+        for index, item in enumerate(_list(value)):
+            if not isinstance(item, str) or not re.fullmatch(pattern, item):
+                raise ValueError(f"'{item}' is no name: give {hint}")
+            if item in value[:index]:
+                raise ValueError(f"'{item}' comes twice; keep one of them")
+        return list(value)
 
-    return Field(check, default)
+    return Field(check, [])
 
 
 def domain_name(or_word: str = "") -> Field:

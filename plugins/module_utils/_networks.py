@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._fields import cidr_list
+from ._fields import networks
 
 
-def network_problems(networks: Any) -> list[str]:
+def network_problems(value: Any, everybody: bool = True) -> list[str]:
     """Return what is wrong with a list of networks, each with its remedy.
 
-    They must be in CIDR form, overlap nowhere, and be written as every program writes them.
+    They must be in CIDR form, overlap nowhere, and be written as every program writes them. Without
+    ``everybody`` a network of all addresses is refused.
     """
     try:
-        checked = cidr_list([]).check(networks)
+        checked = networks(value, everybody)
     except ValueError as error:
         return [str(error)]
     return [
         f"write {given} as {usual}"
-        for given, usual in zip(networks, checked)
+        for given, usual in zip(value, checked)
         if str(given) != usual
     ]

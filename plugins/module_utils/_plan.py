@@ -38,6 +38,8 @@ REQUESTS_IN_FLIGHT = 56
 SERVER_TASKS, CPU_TASKS = 128, 8
 # WebSockets that SERVER_TASKS has threads for.
 WEBSOCKETS = 8
+# A client on a line of 32 kbit/s; what Nginx takes of headers, and of a body at one reading.
+SLOW_BYTES_PER_SECOND, HEADER_BYTES, READ_BYTES = 4096, 32 * 1024, 16 * 1024
 # How often the server tries a fixed request (its default), and how much later than two requests
 # of the longest kind it counts as hanging.
 CANARY_SECONDS, WATCHDOG_MARGIN_SECONDS, MOST_WATCHDOG_SECONDS = 30, 30, 7200
@@ -222,6 +224,20 @@ class Planner:
             f"A canary each {CANARY_SECONDS} s behind a running request, twice the longest one, "
             f"and {WATCHDOG_MARGIN_SECONDS} s.",
         )
+        self._decide_slow_clients(seconds)
+
+    def _decide_slow_clients(self, timeout: int) -> None:
+        """Decide how long a client may take to send, so that slow ones hold no connection."""
+        for key, size, what in (
+            ("header_timeout_seconds", HEADER_BYTES, "All headers"),
+            ("body_timeout_seconds", READ_BYTES, "One piece of a body"),
+        ):
+            self._note(
+                key,
+                min(timeout, tens(size / SLOW_BYTES_PER_SECOND)),
+                f"{what}, {size // 1024} KiB at most, from a client that sends "
+                f"{SLOW_BYTES_PER_SECOND // 1024} KiB/s; never more than the request may take.",
+            )
 
     def _decide_body(self, body: int, reason: str) -> None:
         if self.wishes.body is not None:

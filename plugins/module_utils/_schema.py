@@ -19,6 +19,7 @@ from ._fields import (
     integer_or_auto,
     ip_addresses,
     mapping_or_text,
+    names,
     number,
     number_or_auto,
     patterns,
@@ -105,6 +106,7 @@ SCHEMA: Section = {
     "rate_limit": {
         "requests_per_minute": integer(60, least=1, most=10_000_000),
         "burst": integer(20, least=0),
+        "connections": integer(20, least=1, most=1000),
         "tokens_per_minute": integer(0, least=0, most=1_000_000_000),
         "concurrency": integer(0, least=0, most=1000),
         "address_requests_per_minute": integer(6000, least=0, most=10_000_000),
@@ -138,6 +140,12 @@ SCHEMA: Section = {
         "keep": boolean(False),
         "retention_days": integer(30, least=1, most=3650),
     },
+    # The words are those of Nginx's map.
+    "basic_auth": names(
+        r"(?!(default|hostnames|include|volatile)$)[A-Za-z0-9._@-]{1,32}",
+        hint="letters, digits and any of . _ @ -, at most 32, and no word of Nginx's",
+    ),
+    "canary": {"service": text(""), "percent": number(0, least=0, most=50)},
     "allow_from": cidr_list([]),
     "operators_from": cidr_list(LOOPBACK),
     "certificate": {

@@ -173,6 +173,12 @@ plan:
     request_timeout_seconds:
       description: Time of one request, waiting included.
       type: dict
+    header_timeout_seconds:
+      description: Time in which the headers of a request must arrive.
+      type: dict
+    body_timeout_seconds:
+      description: Time between two pieces of a request's body.
+      type: dict
     watchdog_seconds:
       description: Time after which a server without a finished canary is started again.
       type: dict

@@ -61,6 +61,8 @@ KEYS = {
     "load_timeout_seconds",
     "request_timeout_seconds",
     "watchdog_seconds",
+    "header_timeout_seconds",
+    "body_timeout_seconds",
     "body_bytes",
     "max_tokens",
     "max_batch_tokens",
@@ -87,6 +89,8 @@ def test_a_small_model_on_a_small_host():
         "load_timeout_seconds": 130,
         "request_timeout_seconds": 100,
         "watchdog_seconds": 260,
+        "header_timeout_seconds": 10,
+        "body_timeout_seconds": 10,
         "body_bytes": 2 * MIB,
         "max_tokens": 256,
         "max_batch_tokens": 8192,
@@ -163,6 +167,12 @@ def test_wishes_are_taken_as_they_are():
     assert plan["memory_max_bytes"] == 3 * GIB
     assert plan["memory_high_bytes"] == int(0.9 * 3 * GIB)
     assert (plan["threads"], plan["body_bytes"], plan["request_timeout_seconds"]) == (1, 5 * MIB, 7)
+
+
+def test_a_slow_client_gets_time_but_never_more_than_its_request():
+    keys = ("header_timeout_seconds", "body_timeout_seconds")
+    assert [values()[key] for key in keys] == [10, 10]
+    assert [values(timeout=7)[key] for key in keys] == [7, 7]
 
 
 def test_a_batch_shrinks_before_a_model_is_refused():
