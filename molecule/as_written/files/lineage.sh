@@ -10,11 +10,17 @@ mkdir -p "$archive" "$live"
 cd "$archive"
 key() { openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"; }
 key ca.key
-openssl req -x509 -new -key ca.key -days 90 -subj "/CN=test authority of $1" -out chain1.pem
+openssl req -x509 -new -key ca.key -days 90 -subj "/CN=test authority of $1" \
+    -addext keyUsage=critical,keyCertSign,cRLSign -out chain1.pem
 key privkey1.pem
-printf 'subjectAltName=DNS:%s\n' "$1" >names.ext
+cat >leaf.ext <<END
+subjectAltName=DNS:$1
+keyUsage=critical,digitalSignature
+extendedKeyUsage=serverAuth
+authorityKeyIdentifier=keyid
+END
 openssl req -new -key privkey1.pem -subj "/CN=$1" |
-    openssl x509 -req -CA chain1.pem -CAkey ca.key -days 90 -extfile names.ext -out cert1.pem
+    openssl x509 -req -CA chain1.pem -CAkey ca.key -days 90 -extfile leaf.ext -out cert1.pem
 cat cert1.pem chain1.pem >fullchain1.pem
 for name in cert chain fullchain privkey; do
     ln -sf "../../archive/$1/${name}1.pem" "$live/$name.pem"
