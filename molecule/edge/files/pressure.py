@@ -136,9 +136,11 @@ async def burst(edge: Edge, source: str, count: int) -> AsyncIterator[dict[str, 
         sending.cancel()
 
 
-def attacks(edge: Edge, source: str) -> dict[str, contextlib.AbstractAsyncContextManager[Any]]:
-    """Return every attack, to be begun."""
-    headers = f"POST /predict HTTP/1.1\r\nHost: {edge.name}\r\nX-API-Key: of the attack\r\n"
+def attacks(
+    edge: Edge, source: str, path: str = "/predict"
+) -> dict[str, contextlib.AbstractAsyncContextManager[Any]]:
+    """Return every attack, to be begun; ``path`` takes a POST."""
+    headers = f"POST {path} HTTP/1.1\r\nHost: {edge.name}\r\nX-API-Key: of the attack\r\n"
     body = f"{headers}Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
     return {
         "slow headers": held(edge, source, 200, headers, "X-More: of them\r\n"),
