@@ -19,6 +19,7 @@ mkdir "$folder/before"
     echo "delete table inet modelops"
     nft --numeric list table inet modelops 2>/dev/null || true
 } >"$folder/before/firewall.nft"
+nft --check --file "$folder/before/firewall.nft"
 {
     echo "set -eu"
     echo "nft --file $folder/before/firewall.nft"
