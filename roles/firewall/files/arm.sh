@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-# After SECONDS bring back what is in force now, unless modelops-firewall-rollback.timer is stopped before:
+# After SECONDS bring back what is in force now, unless keep.sh comes first:
 # our table, the FILEs of FRONT (nftables, ufw or firewalld), and what FRONT makes of them.
 # Usage: arm.sh FOLDER SECONDS FRONT [FILE...]
 set -eu
@@ -22,6 +22,7 @@ mkdir "$folder/before"
 nft --check --file "$folder/before/firewall.nft"
 {
     echo "set -eu"
+    echo "rm $folder/on-trial"
     echo "nft --file $folder/before/firewall.nft"
     for file; do
         if [ -e "$file" ]; then
@@ -37,5 +38,6 @@ nft --check --file "$folder/before/firewall.nft"
     esac
     echo "logger -t modelops-firewall 'the rules of before are back'"
 } >"$folder/before/back.sh"
+: >"$folder/on-trial"
 systemd-run --quiet --collect --unit=modelops-firewall-rollback --on-active="$seconds" \
     --timer-property=AccuracySec=500ms /bin/sh "$folder/before/back.sh"
