@@ -7,8 +7,21 @@
 # Usage: docker_rules.sh up|down
 set -eu
 table='table ip stand_in_docker'
+
+# As Docker does, so that neither ufw's chain nor firewalld's zones keep the bridge apart.
+accept_bridge() { # -I|-D add|remove
+    if command -v iptables >/dev/null; then
+        iptables "$1" FORWARD --in-interface docker0 --jump ACCEPT
+        iptables "$1" FORWARD --out-interface docker0 --jump ACCEPT
+    fi
+    if systemctl --quiet is-active firewalld; then
+        firewall-cmd --quiet --zone=trusted "--$2-interface=docker0"
+    fi
+}
+
 case $1 in
 down)
+    accept_bridge -D remove
     nft delete $table
     systemctl stop stand-in-container-1 stand-in-container-2
     ip netns delete container-1
@@ -20,6 +33,7 @@ esac
 ip link add docker0 type bridge
 ip address add 10.213.0.1/24 dev docker0
 ip link set docker0 up
+accept_bridge -I add
 for number in 1 2; do
     space=container-$number
     ip netns add "$space"

@@ -81,7 +81,7 @@ def client(port, sources, servers, ready, go, answer):
 
 
 def main():
-    """Return 0 where SSH comes through from each network; else say why not, and return 1."""
+    """Return 0 where SSH comes through from each network; else say why not, and return 3."""
     file, port, networks = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     sources = [address_in(ipaddress.ip_network(network)) for network in networks]
     if not os.path.exists("/proc/net/if_inet6"):
@@ -103,8 +103,8 @@ def main():
     link("modelops-in", servers.values(), sources)
     loaded = subprocess.run(["nft", "--file", file], capture_output=True, text=True, check=False)
     if loaded.returncode != 0:
-        print("nftables refuses them: " + loaded.stderr)
-        return 1
+        print("nftables refuses the table: " + loaded.stderr)
+        return 3
     with contextlib.ExitStack() as listeners:
         for version, address in servers.items():
             server = socket.create_server((address, port), family=FAMILY[version])
@@ -114,7 +114,7 @@ def main():
     if cut_off == "-":
         return 0
     print(f"SSH on port {port} does not come through from {cut_off or networks}")
-    return 1
+    return 3
 
 
 sys.exit(main())

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-# After SECONDS bring back what is in force now, unless modelops-firewall-rollback.timer is stopped before:
+# After SECONDS bring back what is in force now, unless keep.sh comes first:
 # our table, the FILEs of FRONT (nftables, ufw or firewalld), and what FRONT makes of them.
 # Usage: arm.sh FOLDER SECONDS FRONT [FILE...]
 set -eu
@@ -19,8 +19,10 @@ mkdir "$folder/before"
     echo "delete table inet modelops"
     nft --numeric list table inet modelops 2>/dev/null || true
 } >"$folder/before/firewall.nft"
+nft --check --file "$folder/before/firewall.nft"
 {
     echo "set -eu"
+    echo "rm $folder/on-trial"
     echo "nft --file $folder/before/firewall.nft"
     for file; do
         if [ -e "$file" ]; then
@@ -36,5 +38,6 @@ mkdir "$folder/before"
     esac
     echo "logger -t modelops-firewall 'the rules of before are back'"
 } >"$folder/before/back.sh"
+: >"$folder/on-trial"
 systemd-run --quiet --collect --unit=modelops-firewall-rollback --on-active="$seconds" \
     --timer-property=AccuracySec=500ms /bin/sh "$folder/before/back.sh"

@@ -12,7 +12,10 @@ policy() {
     firewall-cmd "$@" --policy=modelops --list-all | sed 's/ (active)//'
 }
 case $verb in
-compare) cmp -s "$file" "$kept" && [ "$(policy)" = "$(policy --permanent)" ] ;;
+compare)
+    [ -e "$file" ] && [ -e "$kept" ] || exit 1
+    cmp -s "$file" "$kept" && [ "$(policy)" = "$(policy --permanent)" ]
+    ;;
 load)
     install -D -m 0644 "$file" "$kept"
     firewall-cmd --check-config
