@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ask the edge of a host without a pause, until SIGTERM; write what was seen as JSON.
+"""Ask the edge of a host all the time, until SIGTERM; write what was seen as JSON.
 
 Usage: steady.py NAME AUTHORITY RECORD
 
@@ -17,14 +17,15 @@ import collections
 import contextlib
 import json
 import signal
+import ssl
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from pressure import PATIENCE, Connection, Edge, edge_of
 
 # Not limited, and answered by the server behind the edge.
 PATH = "/health"
-CLIENTS = 3
+CLIENTS, PAUSE = 3, 0.01
 
 
 class Closed(Exception):
@@ -49,7 +50,7 @@ async def exchange(connection: Connection, name: str) -> tuple[str, bool]:
         writer.write(f"GET {PATH} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
         await writer.drain()
         first = await asyncio.wait_for(reader.read(1), PATIENCE)
-    except ConnectionError as error:
+    except (ConnectionError, ssl.SSLError) as error:
         raise Closed(repr(error)) from error
     if not first:
         raise Closed("end of the connection")
@@ -88,6 +89,7 @@ async def ask(edge: Edge, source: str, seen: Seen, keep: bool, ended: asyncio.Ev
         if connection and not (usable and keep):
             connection[1].transport.abort()
             connection = None
+        await asyncio.sleep(PAUSE)
 
 
 async def ask_until_told(name: str, authority: str) -> Seen:
@@ -105,7 +107,7 @@ def main() -> None:
     name, authority, record = sys.argv[1:]
     seen = asyncio.run(ask_until_told(name, authority))
     with contextlib.closing(open(record, "w", encoding="utf-8")) as file:
-        json.dump(asdict(seen), file)
+        json.dump(vars(seen), file)
 
 
 if __name__ == "__main__":
