@@ -131,7 +131,7 @@ def first_event_anew(port: int, context: ssl.SSLContext) -> float:
 
 def render(work: Path, port: int) -> None:
     """Write the configuration of Nginx and a certificate as the role ``certificate`` makes them."""
-    for folder in ("conf.d", "snippets", "certificate"):
+    for folder in ("conf.d", "snippets", "certificate", "modules-enabled"):
         (work / folder).mkdir()
     said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
     known = {"work": str(work), "nginx_version": re.findall(r"nginx/([\d.]+)", said)[0]}
@@ -143,6 +143,7 @@ def render(work: Path, port: int) -> None:
         text = path.read_text(encoding="utf-8").replace("/var/log/nginx", str(work))
         text = text.replace(f"/etc/modelops/certificates/{DOMAIN}", f"{work}/certificate")
         text = re.sub(r"listen 80\b", f"listen unix:{work}/plain.sock", text)
+        text = re.sub(r"listen 127\.0\.0\.1:8081\b", f"listen unix:{work}/status.sock", text)
         path.write_text(re.sub(r"listen 443\b", f"listen 127.0.0.1:{port}", text), encoding="utf-8")
     user = "root" if os.geteuid() == 0 else "nobody"
     (work / "nginx.conf").write_text(NGINX.format(work=work, user=user), encoding="utf-8")
