@@ -110,7 +110,8 @@ def problems_of_caa(given):
         for problem in [forbidden_by_caa(name, found, identities)]
         if problem
     ]
-    return problems, answer["resolvers"]
+    # Names of one tree share their records.
+    return list(dict.fromkeys(problems)), answer["resolvers"]
 
 
 def main():

@@ -101,7 +101,7 @@ def test_two_services_share_no_name(first, second, variable):
     services = declare(
         a={"domain": "a.example.com", **first}, b={"domain": "b.example.com", **second}
     )
-    (problem,) = problems_of(services)
+    problem = problems_of(services)[0]
     assert problem.startswith(f"model_services.b.{variable} is ") and "'a' has it" in problem
     services["a"]["state"] = "absent"
     assert normalise(services)["b"]["domain"] == "b.example.com"
