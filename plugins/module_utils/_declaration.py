@@ -132,7 +132,7 @@ def _missing_model(where: str, service: Mapping[str, Any]) -> Iterable[Problem]:
 
 
 def slice_of(name: str) -> str:
-    """Return the slice of a service, a child of modelops.slice: a dash would begin another child."""
+    """Return the slice of a service below modelops.slice; a dash would begin another child."""
     return f"modelops-{name.replace('-', '_')}.slice"
 
 
