@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from outside import SIGNED, ask, check, reachable, run
+from outside import ask, check, reachable, run
 
 WRONG = "Basic " + base64.b64encode(b"ada:of another garden").decode()
 GUESSES = 5
