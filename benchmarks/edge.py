@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What Nginx with TLS adds to the time to the first event of a stream.
+"""What Nginx with TLS adds to the time to the first event of a stream, and what attacks add.
 
 ``make bench-edge`` runs it. One gunicorn serves both ways: its Unix socket directly, and through an
 Nginx of this benchmark's own, configured by the templates of the role ``reverse_proxy``, on a port
@@ -33,13 +33,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+
+import edge_pressed
 
 HERE = Path(__file__).resolve().parent / "edge"
 ROOT = HERE.parent.parent
 COLLECTIONS = ROOT / ".ansible" / "collections"
 TESTS = ROOT / "tests" / "server"
 DOMAIN = "bench.example.test"
+PATH = "/v1/chat/completions"
 TARGET_MS = 10.0
 WARM_UP = 20
 # No more rounds begin after that.
@@ -60,8 +64,8 @@ daemon off;
 worker_processes 1;
 pid {work}/nginx.pid;
 error_log {work}/error.log;
-events {{}}
 # As in the distribution's nginx.conf
+events {{ worker_connections 768; }}
 http {{
     sendfile on;
     tcp_nopush on;
@@ -101,7 +105,7 @@ class Proxied(http.client.HTTPConnection):
 def first_event(connection: http.client.HTTPConnection) -> float:
     """Return the milliseconds until the first text is there; the rest is read after that."""
     begun = time.perf_counter()
-    connection.request("POST", "/v1/chat/completions", body=BODY, headers=HEADERS)
+    connection.request("POST", PATH, body=BODY, headers=HEADERS)
     response = connection.getresponse()
     line = b"first"
     while line and b"Hi" not in line:
@@ -111,6 +115,15 @@ def first_event(connection: http.client.HTTPConnection) -> float:
     if response.status != 200 or not line:
         raise SystemExit(f"no stream: {response.status}")
     return elapsed
+
+
+def first_event_anew(port: int, context: ssl.SSLContext) -> float:
+    """Return the same through Nginx, on a connection of its own."""
+    connection = Proxied(port, context)
+    try:
+        return first_event(connection)
+    finally:
+        connection.close()
 
 
 # -- what is measured ------------------------------------------------------------------------------
@@ -293,6 +306,11 @@ def main() -> None:
         stack.enter_context(running(*proxy, cores=served, log=work / "nginx.log", cwd=work))
         os.sched_setaffinity(0, {cores[0]})
         print(table(measure(rounds, work, port)))
+        authority = work / "certificate" / "fullchain.pem"
+        context = ssl.create_default_context(cafile=str(authority))
+        ask = partial(first_event_anew, port, context)
+        found = edge_pressed.measure(ask, DOMAIN, authority, port, PATH)
+        print(f"\n{edge_pressed.table(found)}")
 
 
 if __name__ == "__main__":

@@ -86,9 +86,15 @@ def unit_tests() -> None:
 def project_tests() -> None:
     """Run the tests of the collection as a whole: tarball, specs, licences, inventories, hub."""
     paths = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
-    apart = ("unit", "server", "model_tools", "clients", "faults")
+    apart = ("unit", "server", "model_tools", "clients", "faults", "systems")
     others = [f"--ignore=tests/{name}" for name in apart]
     _pytest("dev", "tests", *others, env={**_path(), **paths})
+
+
+def system_tests() -> None:
+    """Render what the roles would write on every supported system, by Ansible's own engine."""
+    # Apart from other tests: that engine must be the first to import the collection.
+    _pytest("dev", "tests/systems", env=_path())
 
 
 def fault_tests() -> None:
@@ -125,6 +131,7 @@ TESTS: tuple[Callable[[], None], ...] = (
     sanity,
     project_tests,
     fault_tests,
+    system_tests,
     importer,
     model_tools_tests,
     client_tests,

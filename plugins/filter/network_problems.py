@@ -9,39 +9,40 @@ name: network_problems
 short_description: List what is wrong with a list of networks
 version_added: 0.1.0
 description:
-  - Networks stand in CIDR form, do not overlap, and none of them is everybody.
+  - Networks must be in CIDR form and overlap nowhere. They must be written as programs print them,
+    as C(192.0.2.7/32) and C(2001:db8::/32), so that rules can be compared with what is loaded.
+positional: everybody
 options:
   _input:
     description: The networks.
     type: list
+    elements: str
     required: true
+  everybody:
+    description: Whether a network of all addresses may be among them.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
 - name: Refuse networks that overlap
   ansible.builtin.assert:
-    that: ['192.0.2.0/24', '2001:db8::/32'] | modelops.serving.network_problems | length == 0
+    that: problems | length == 0
+    fail_msg: "{{ problems | join('; ') }}"
+  vars:
+    problems: "{{ ['192.0.2.0/24', '192.0.2.7/32'] | modelops.serving.network_problems }}"
 """
 
 RETURN = r"""
 _value:
-  description: What to do, or nothing.
+  description: The problems, each with its remedy; an empty list if there is none.
   type: list
   elements: str
 """
 
 from typing import Any
 
-from ansible_collections.modelops.serving.plugins.module_utils._fields import networks
-
-
-def network_problems(value: Any) -> list[str]:
-    """Return the first problem, if there is one."""
-    try:
-        networks(value, everybody=False)
-    except ValueError as error:
-        return [str(error)]
-    return []
+from ansible_collections.modelops.serving.plugins.module_utils._networks import network_problems
 
 
 class FilterModule:

@@ -26,11 +26,7 @@ def check_service(where: str, service: Service) -> Iterable[Problem]:
     yield from _check_basic_auth(where, service)
     yield from _check_network(where, service)
     yield from _check_chat(f"{where}.chat", service["chat"])
-    certificate = service["certificate"]
-    for key in ("fullchain", "privkey") if certificate["provider"] == "files" else ():
-        if not certificate[key]:
-            remedy = "name the file, since provider is 'files'"
-            yield Problem(f"{where}.certificate.{key}", "", remedy)
+    yield from _check_certificate(where, service)
     if service["extra_port"] in (80, 443):
         remedy = "443 is there anyway, and 80 leads to it; give another port, or none"
         yield Problem(f"{where}.extra_port", service["extra_port"], remedy)
@@ -79,6 +75,10 @@ def _check_upstream(where: str, service: Service) -> Iterable[Problem]:
                 yield Problem(f"{where}.engine.{key}", "", f"give {what}")
         if service["task"] not in ("auto", "chat"):
             yield Problem(f"{where}.task", service["task"], "engine.name upstream can only chat")
+        accelerator = service["resources"]["accelerator"]
+        if accelerator != "none":
+            remedy = "with engine.name upstream the other server computes; leave it out"
+            yield Problem(f"{where}.resources.accelerator", accelerator, remedy)
     else:
         for key in ("url", "model"):
             if engine[key]:
@@ -126,6 +126,19 @@ def _check_chat(where: str, chat: Mapping[str, Any]) -> Iterable[Problem]:
     for key, most in (("default_max_tokens", "max_tokens"), ("temperature", "max_temperature")):
         if chat[key] > chat[most]:
             yield Problem(f"{where}.{key}", chat[key], f"it exceeds {most}, {chat[most]}")
+
+
+def _check_certificate(where: str, service: Service) -> Iterable[Problem]:
+    certificate = service["certificate"]
+    for key in ("fullchain", "privkey") if certificate["provider"] == "files" else ():
+        if not certificate[key]:
+            remedy = "name the file, since provider is 'files'"
+            yield Problem(f"{where}.certificate.{key}", "", remedy)
+    if certificate["profile"] and certificate["provider"] != "acme":
+        remedy = f"only provider acme has profiles, and it is '{certificate['provider']}'"
+        yield Problem(f"{where}.certificate.profile", certificate["profile"], remedy)
+    if service["domain"] in service["aliases"]:
+        yield Problem(f"{where}.aliases", service["aliases"], "leave out the domain itself")
 
 
 def _remote_hosts(service: Service) -> Iterable[tuple[str, str]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ._consistency import check_service, network_of
 from ._fields import Problem, check_section
+from ._host_names import SSLIP, alternative_names, domain_of_address
 from ._model_task import offered_tasks
 from ._neighbours import check_neighbours
 from ._routes import routes_for
@@ -59,13 +60,15 @@ def normalise(
     read_lock: ReadLock | None = None,
     read_text: ReadText | None = None,
     resolve: bool = True,
+    public_address: str = "",
 ) -> dict[str, dict[str, Any]]:
     """Return the complete services by name.
 
     ``locks`` maps names to lock mappings; ``read_lock`` reads a lock file, and ``read_text`` a
     signature, by its path relative to the project's root. Without ``resolve`` both stay as they
-    are declared and need not exist. A task that is ``auto`` becomes what the lock tells, and stays
-    ``auto`` where it tells nothing. Raises ``DeclarationError`` with every problem found.
+    are declared and need not exist. ``public_address`` is what the domain ``sslip`` becomes a name
+    of; without ``resolve`` it may be missing. A task that is ``auto`` becomes what the lock tells,
+    and stays ``auto`` where it tells nothing. Raises ``DeclarationError`` with every problem found.
     """
     problems: list[Problem] = []
     for variable, value in (
@@ -82,7 +85,7 @@ def normalise(
     complete = {}
     for name in services:
         declared = merge(services[name], (overrides or {}).get(name, {}))
-        service, found = _complete(str(name), declared)
+        service, found = _complete(str(name), declared, public_address, resolve)
         if not found:
             model, where = service["model"], f"model_services.{name}.model"
             found += _outside(where, model, locks or {})
@@ -100,7 +103,9 @@ def normalise(
     return complete
 
 
-def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
+def _complete(
+    name: str, declared: Any, public_address: str, resolve: bool
+) -> tuple[dict[str, Any], list[Problem]]:
     where = f"model_services.{name}"
     problems: list[Problem] = []
     if not _SERVICE_NAME.fullmatch(name):
@@ -116,6 +121,12 @@ def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
         return service, problems
     for mirror in service["model"]["mirrors"]:
         mirror.update({key: mirror[key] or service["model"][key] for key in ("id", "revision")})
+    if service["domain"] == SSLIP and (public_address or resolve):
+        try:
+            service["domain"] = domain_of_address(name, public_address)
+        except ValueError:
+            remedy = "the domain 'sslip' is made of it; give the IP address that leads to the host"
+            problems.append(Problem("modelops_public_address", public_address, remedy))
     problems += check_service(where, service)
     if not problems:
         service.update(_derived(name, service))
@@ -132,6 +143,11 @@ def _missing_model(where: str, service: Mapping[str, Any]) -> Iterable[Problem]:
             yield Problem(f"{where}.model.{key}", None, "it is required")
 
 
+def slice_of(name: str) -> str:
+    """Return the slice of a service, whose name holds no dash: that would begin a child."""
+    return f"modelops-{name.replace('-', '_')}.slice"
+
+
 def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
     unit = f"modelops-{name}"
     return {
@@ -142,6 +158,7 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         "task": "chat" if service["engine"]["name"] == "upstream" else service["task"],
         "user": unit,
         "unit": unit,
+        "slice": slice_of(name),
         "root": f"/opt/modelops/services/{name}",
         "live_slot": SLOTS[0],
         "slots": {
@@ -149,6 +166,7 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
             for slot in SLOTS
         },
         "network": {"allow": network_of(service)},
+        "alternative_names": alternative_names(service),
     }
 
 

@@ -172,19 +172,30 @@ def names(pattern: str, hint: str) -> Field:
     return Field(check, [])
 
 
-def domain_name() -> Field:
-    """A fully qualified, lower-case host name."""
+def domain_name(or_word: str = "") -> Field:
+    """A fully qualified, lower-case host name, or the word ``or_word``."""
 
     def check(value: Any) -> str:
-        if (
-            not isinstance(value, str)
-            or len(value) > 253
-            or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value)
-        ):
-            raise ValueError("give a full, lower-case host name such as gte.example.com")
-        return value
+        return or_word if or_word and value == or_word else _host_name(value)
 
     return Field(check, _REQUIRED)
+
+
+def domain_names() -> Field:
+    """A list of fully qualified, lower-case host names, empty by default."""
+    return Field(lambda value: _unique([_host_name(item) for item in _list(value)]), [])
+
+
+def ip_addresses() -> Field:
+    """A list of IP addresses, empty by default."""
+
+    def check(value: Any) -> list[str]:
+        try:
+            return _unique([str(ipaddress.ip_address(item)) for item in _texts(value)])
+        except ValueError as error:
+            raise ValueError(f"give IP addresses, each once ({error})") from error
+
+    return Field(check, [])
 
 
 def boolean(default: bool) -> Field:
@@ -326,6 +337,27 @@ def _one_of(value: Any, allowed: Sequence[str]) -> str:
 def _list(value: Any) -> Sequence[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise ValueError("give a list")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(item) for item in _list(value)]
+
+
+def _unique(values: list[str]) -> list[str]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"'{value}' stands there twice; give each once")
+    return values
+
+
+def _host_name(value: Any) -> str:
+    if (
+        not isinstance(value, str)
+        or len(value) > 253
+        or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value)
+    ):
+        raise ValueError("give a full, lower-case host name such as gte.example.com")
     return value
 
 

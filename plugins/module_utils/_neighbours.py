@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._fields import Problem
+from ._host_names import SSLIP, reached_by
 
 Service = Mapping[str, Any]
 
@@ -25,22 +26,20 @@ def check_neighbours(services: Mapping[str, Service]) -> Iterable[Problem]:
 def _shared_names(present: Mapping[str, Service]) -> Iterable[Problem]:
     seen: dict[str, str] = {}
     for name, service in present.items():
-        for key in ("domain", "aliases", "addresses"):
-            value = service.get(key) or []
-            for known_as in [value] if isinstance(value, str) else value:
-                if known_as not in seen:
-                    seen[known_as] = name
-                    continue
-                other = seen[known_as]
-                remedy = f"service '{other}' has it already; give each its own"
-                if other == name:
-                    remedy = "the service has it already; name it once"
-                yield Problem(f"model_services.{name}.{key}", known_as, remedy)
+        for key, known_as in reached_by(service):
+            if known_as == SSLIP or known_as not in seen:
+                seen[known_as] = name
+                continue
+            other = seen[known_as]
+            remedy = f"service '{other}' has it already; give each its own"
+            if other == name:
+                remedy = "the service has it already; name it once"
+            yield Problem(f"model_services.{name}.{key}", known_as, remedy)
 
 
 def _unnamed_handshakes(present: Mapping[str, Service]) -> Iterable[Problem]:
     """A client that asks for an address names no service in its handshake: one can answer it."""
-    addressed = [name for name, service in present.items() if service.get("addresses")]
+    addressed = [name for name, service in present.items() if service["addresses"]]
     for name in addressed[1:]:
         remedy = (
             f"service '{addressed[0]}' has addresses already, and a handshake with an address "

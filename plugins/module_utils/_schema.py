@@ -14,8 +14,10 @@ from ._fields import (
     choices,
     cidr_list,
     domain_name,
+    domain_names,
     integer,
     integer_or_auto,
+    ip_addresses,
     mapping_or_text,
     names,
     number,
@@ -26,11 +28,13 @@ from ._fields import (
     texts,
     time,
 )
+from ._host_names import SSLIP
 from ._model_task import ENGINES, TASKS
 
 SOURCES = ("modelscope", "huggingface", "http", "package", "path")
 CLIENTS = ("builtin", "modelscope", "huggingface_hub")
 SCOPES = ("embeddings", "rerank", "predict", "chat", "models")
+ACCELERATORS = ("none", "cuda", "ascend")
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 _ARCHIVE_SHA256 = text("", pattern=r"|[0-9a-f]{64}", hint="64 hexadecimal digits")
@@ -70,7 +74,9 @@ SCHEMA: Section = {
     },
     "served_name": text(""),
     "task": choice(("auto", *TASKS), "auto"),
-    "domain": domain_name(),
+    "domain": domain_name(or_word=SSLIP),
+    "aliases": domain_names(),
+    "addresses": ip_addresses(),
     "extra_port": integer(None, least=1, most=65535),
     "engine": {
         "name": choice(("auto", *ENGINES), "auto"),
@@ -82,7 +88,11 @@ SCHEMA: Section = {
         "model": text(""),
     },
     "network": {"allow": cidr_list([])},
-    "resources": {"memory": size_or_auto(), "cpus": number_or_auto()},
+    "resources": {
+        "memory": size_or_auto(),
+        "cpus": number_or_auto(),
+        "accelerator": choice(ACCELERATORS, ACCELERATORS[0]),
+    },
     "authentication": {
         "methods": choices(("api_key", "jwt", "none"), ["api_key"]),
         "api_keys": Named({"expires": time(), **_CLIENT}),
@@ -139,9 +149,10 @@ SCHEMA: Section = {
     "allow_from": cidr_list([]),
     "operators_from": cidr_list(LOOPBACK),
     "certificate": {
-        "provider": choice(("self_signed", "acme", "files"), "self_signed"),
+        "provider": choice(("self_signed", "acme", "files", "internal"), "self_signed"),
         "contact": text(""),
         "directory": text(""),
+        "profile": text("", pattern="[a-z0-9-]*", hint="lower-case letters, digits and '-'"),
         "fullchain": text(""),
         "privkey": text(""),
     },

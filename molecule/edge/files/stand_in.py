@@ -104,6 +104,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """One thread for each connection."""
 
     daemon_threads = True
+    # As many may wait as a burst brings.
+    request_queue_size = 128
 
 
 if __name__ == "__main__":

@@ -97,6 +97,11 @@ def test_defaults_are_not_shared_between_services():
         ),
         ({"resources": {"memory": "much"}}, "model_services.minilm.resources.memory", "512M or 4G"),
         ({"resources": {"cpus": 0}}, "model_services.minilm.resources.cpus", "above 0"),
+        (
+            {"resources": {"accelerator": "rocm"}},
+            "model_services.minilm.resources.accelerator",
+            "choose one of none, cuda, ascend",
+        ),
         ({"rate_limit": {"burst": -1}}, "model_services.minilm.rate_limit.burst", "at least 0"),
         (
             {"rate_limit": {"connections": 0}},
@@ -298,6 +303,11 @@ UPSTREAM = {"name": "upstream", "url": "http://192.0.2.9:8000/v1", "model": "qwe
         ({"engine": {"parallel": 0}}, "engine.parallel", "from 1 to 64, or auto"),
         ({"engine": {"url": UPSTREAM["url"]}}, "engine.url", "only engine.name upstream"),
         ({"engine": {"name": "upstream"}}, "engine.url", "up to /v1"),
+        (
+            {"engine": UPSTREAM, "resources": {"accelerator": "cuda"}},
+            "resources.accelerator",
+            "the other server computes",
+        ),
         ({"engine": UPSTREAM, "task": "embedding"}, "task", "can only chat"),
         (
             {"engine": {**UPSTREAM, "url": "http://gpu.example.com/v1"}},
