@@ -1,6 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What Nginx with TLS adds to the time to the first event of a stream.
+"""What Nginx with TLS adds to the time to the first event of a stream, and what attacks add.
 
 ``make bench-edge`` runs it. One gunicorn serves both ways: its Unix socket directly, and through an
 Nginx of this benchmark's own, configured by the templates of the role ``reverse_proxy``, on a port
@@ -33,13 +33,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+
+import edge_pressed
 
 HERE = Path(__file__).resolve().parent / "edge"
 ROOT = HERE.parent.parent
 COLLECTIONS = ROOT / ".ansible" / "collections"
 TESTS = ROOT / "tests" / "server"
 DOMAIN = "bench.example.test"
+PATH = "/v1/chat/completions"
 TARGET_MS = 10.0
 WARM_UP = 20
 # No more rounds begin after that.
@@ -60,8 +64,8 @@ daemon off;
 worker_processes 1;
 pid {work}/nginx.pid;
 error_log {work}/error.log;
-events {{}}
 # As in the distribution's nginx.conf
+events {{ worker_connections 768; }}
 http {{
     sendfile on;
     tcp_nopush on;
@@ -101,7 +105,7 @@ class Proxied(http.client.HTTPConnection):
 def first_event(connection: http.client.HTTPConnection) -> float:
     """Return the milliseconds until the first text is there; the rest is read after that."""
     begun = time.perf_counter()
-    connection.request("POST", "/v1/chat/completions", body=BODY, headers=HEADERS)
+    connection.request("POST", PATH, body=BODY, headers=HEADERS)
     response = connection.getresponse()
     line = b"first"
     while line and b"Hi" not in line:
@@ -113,12 +117,21 @@ def first_event(connection: http.client.HTTPConnection) -> float:
     return elapsed
 
 
+def first_event_anew(port: int, context: ssl.SSLContext) -> float:
+    """Return the same through Nginx, on a connection of its own."""
+    connection = Proxied(port, context)
+    try:
+        return first_event(connection)
+    finally:
+        connection.close()
+
+
 # -- what is measured ------------------------------------------------------------------------------
 
 
 def render(work: Path, port: int) -> None:
     """Write the configuration of Nginx and a certificate as the role ``certificate`` makes them."""
-    for folder in ("conf.d", "snippets", "certificate"):
+    for folder in ("conf.d", "snippets", "certificate", "modules-enabled"):
         (work / folder).mkdir()
     said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
     known = {"work": str(work), "nginx_version": re.findall(r"nginx/([\d.]+)", said)[0]}
@@ -130,6 +143,7 @@ def render(work: Path, port: int) -> None:
         text = path.read_text(encoding="utf-8").replace("/var/log/nginx", str(work))
         text = text.replace(f"/etc/modelops/certificates/{DOMAIN}", f"{work}/certificate")
         text = re.sub(r"listen 80\b", f"listen unix:{work}/plain.sock", text)
+        text = re.sub(r"listen 127\.0\.0\.1:8081\b", f"listen unix:{work}/status.sock", text)
         path.write_text(re.sub(r"listen 443\b", f"listen 127.0.0.1:{port}", text), encoding="utf-8")
     user = "root" if os.geteuid() == 0 else "nobody"
     (work / "nginx.conf").write_text(NGINX.format(work=work, user=user), encoding="utf-8")
@@ -292,6 +306,11 @@ def main() -> None:
         stack.enter_context(running(*proxy, cores=served, log=work / "nginx.log", cwd=work))
         os.sched_setaffinity(0, {cores[0]})
         print(table(measure(rounds, work, port)))
+        authority = work / "certificate" / "fullchain.pem"
+        context = ssl.create_default_context(cafile=str(authority))
+        ask = partial(first_event_anew, port, context)
+        found = edge_pressed.measure(ask, DOMAIN, authority, port, PATH)
+        print(f"\n{edge_pressed.table(found)}")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 """Compile what a project declares to a lock with hashes: locks/py311-x86_64-cpu.txt and its like.
 
 The projects are the folders beside this file: model_server declares its packages in pyproject.toml,
-with an extra for each variant, model_tools in requirements.in. Needs uv on the path or beside this
-interpreter. Where packages come from is read from pip's own environment variables, else from the
-collection's public addresses; none of it enters the lock. A lock can be compiled for any Python and
-architecture for which the wheels exist:
+with an extra for each variant, model_tools and acme_client in requirements.in. Needs uv on the path
+or beside this interpreter. Where packages come from is read from pip's own environment variables,
+else from the collection's public addresses; none of it enters the lock. A lock can be compiled for
+any Python and architecture for which the wheels exist:
 
     python compile_lock.py [--project model_server] [--python 3.11] [--architecture x86_64]
                            [--variant cpu] [--mirror default]
@@ -28,6 +28,7 @@ _ADDRESSES = _FILES.parent / "plugins" / "module_utils" / "_addresses.py"
 _PROJECTS = {
     "model_server": ("pyproject.toml", "cpu", True),
     "model_tools": ("requirements.in", "tools", False),
+    "acme_client": ("requirements.in", "acme", False),
 }
 _HEADER = """\
 # Copyright: The modelops.serving contributors

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ PID_FILE = STATE / "dockerd.pid"
 BY_SYSTEMD = STATE / "started-by-systemd"
 LOG = STATE / "dockerd.log"
 START_SECONDS = 60
+_APT = threading.Lock()
 
 # What systemd needs in a container, without --privileged. The same flags hold under cgroup v1 and
 # v2: the host's tree is seen whole, and systemd keeps to the branch that the engine gave it.
@@ -64,10 +66,11 @@ def install(*packages: str) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise Failure(f"missing: {missing}. Install it, or run this as root on Debian or Ubuntu")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with step(f"Install {missing} with apt"):
+    # apt waits for the lock of an installation, but not for that of the lists of packages.
+    with _APT, step(f"Install {missing} with apt"):
         run(["apt-get", "-qq", "update"], log="apt-update", env=quiet)
         available = [name for name in packages if _packaged(name)]
-        # Another part of the run may be installing something at this moment.
+        # Another program may be installing something at this moment.
         patient = ["-o", "DPkg::Lock::Timeout=300"]
         command = ["apt-get", "-qq", "-y", *patient, "install", "--no-install-recommends"]
         command += available

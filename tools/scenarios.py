@@ -35,7 +35,8 @@ def images(scenarios: list[str]) -> list[str]:
 
 
 def prepare(scenarios: list[str]) -> None:
-    """Have all that the scenarios need: host images and the installed collection."""
+    """Have all that the scenarios need: host images, scanners and the installed collection."""
+    venv.ensure("scanners")
     for name in images(scenarios):
         image.ensure(name)
     with step("Build the collection's tarball and install it"):

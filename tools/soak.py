@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import kills, memory, modelscope, verity_machine
+from . import kills, memory, modelscope, scanners, verity_machine
 from .paths import CACHE
 from .report import Failure, main, say, show, step
 
@@ -28,6 +28,7 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "kills": kills.run_kills,
     "memory": memory.run_memory,
     "modelscope": modelscope.run_goldens,
+    "scanners": scanners.run_scanners,
 }
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual environments under .venv/, made once and again only if their requirements change.
 
-Usage: python3 -m tools.venv dev|units|server|model_tools|clients|modelscope|demo...
+Usage: python3 -m tools.venv dev|units|server|model_tools|clients|scanners|modelscope|demo...
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def requirements(name: str) -> list[Path]:
             tests / "server" / "requirements.txt",
         ],
         "clients": [tests / "clients" / "requirements.txt"],
+        "scanners": [tests / "scanners" / "requirements.txt"],
         "modelscope": [tests / "server" / "models" / "requirements-modelscope.txt"],
     }
     if name not in known:

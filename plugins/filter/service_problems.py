@@ -41,9 +41,12 @@ from ansible_collections.modelops.serving.plugins.module_utils._declaration impo
 )
 from ansible_collections.modelops.serving.plugins.module_utils._secrets import secret_problems
 from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
+from jinja2 import pass_context
 
 
+@pass_context
 def service_problems(
+    variables: Any,
     declared: Any,
     overrides: Any = None,
     locks: Any = None,
@@ -53,7 +56,7 @@ def service_problems(
     """Return the problems, each with variable, value and remedy."""
     try:
         return secret_problems(
-            complete_services(declared, overrides, locks, project_root), secrets or {}
+            complete_services(variables, declared, overrides, locks, project_root), secrets or {}
         )
     except DeclarationError as error:
         return error.problems

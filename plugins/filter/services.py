@@ -12,6 +12,8 @@ description:
   - Lays C(model_services_overrides) over C(model_services) key by key, checks every value and
     completes what is not given.
   - Every role of the collection reads its services through this filter.
+  - A domain V(sslip) becomes a name of the variable C(modelops_public_address), or else of the
+    address of the host's default route.
   - An unknown key is refused and the nearest known one named. All problems are reported together.
 extends_documentation_fragment:
   - modelops.serving.declaration
@@ -42,9 +44,12 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.modelops.serving.plugins.module_utils._declaration import DeclarationError
 from ansible_collections.modelops.serving.plugins.plugin_utils.declaration import complete_services
+from jinja2 import pass_context
 
 
+@pass_context
 def services(
+    variables: Any,
     declared: Any,
     overrides: Any = None,
     locks: Any = None,
@@ -53,7 +58,7 @@ def services(
 ) -> dict[str, Any]:
     """Return the complete services, or raise one error that lists every problem."""
     try:
-        return complete_services(declared, overrides, locks, project_root, resolve)
+        return complete_services(variables, declared, overrides, locks, project_root, resolve)
     except DeclarationError as error:
         raise AnsibleFilterError(f"The declaration is wrong:\n{error}") from error
 

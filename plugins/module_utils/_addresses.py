@@ -32,6 +32,9 @@ PRESETS: dict[str, dict[str, str]] = {
     },
 }
 
+# Answers for names that hold an address, such as gte.192-0-2-1.sslip.io
+NAMES_OF_ADDRESSES = "sslip.io"
+
 
 def addresses(
     preset: str = "default", overrides: Mapping[str, str] | None = None

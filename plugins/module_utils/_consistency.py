@@ -23,13 +23,10 @@ def check_service(where: str, service: Service) -> Iterable[Problem]:
     yield from _check_mirrors(f"{where}.model", service["model"])
     yield from _check_upstream(where, service)
     yield from _check_authentication(where, service)
+    yield from _check_basic_auth(where, service)
     yield from _check_network(where, service)
     yield from _check_chat(f"{where}.chat", service["chat"])
-    certificate = service["certificate"]
-    for key in ("fullchain", "privkey") if certificate["provider"] == "files" else ():
-        if not certificate[key]:
-            remedy = "name the file, since provider is 'files'"
-            yield Problem(f"{where}.certificate.{key}", "", remedy)
+    yield from _check_certificate(where, service)
     if service["extra_port"] in (80, 443):
         remedy = "443 is there anyway, and 80 leads to it; give another port, or none"
         yield Problem(f"{where}.extra_port", service["extra_port"], remedy)
@@ -103,6 +100,15 @@ def _check_authentication(where: str, service: Service) -> Iterable[Problem]:
         yield Problem(f"{where}.allow_from", service["allow_from"], remedy)
 
 
+def _check_basic_auth(where: str, service: Service) -> Iterable[Problem]:
+    if service["basic_auth"] and "jwt" in service["authentication"]["methods"]:
+        remedy = (
+            "the password takes the header Authorization, in which tokens travel; leave jwt out of "
+            "authentication.methods, or have no basic_auth"
+        )
+        yield Problem(f"{where}.basic_auth", service["basic_auth"], remedy)
+
+
 def _check_network(where: str, service: Service) -> Iterable[Problem]:
     for key, host in _remote_hosts(service):
         if not host:
@@ -120,6 +126,19 @@ def _check_chat(where: str, chat: Mapping[str, Any]) -> Iterable[Problem]:
     for key, most in (("default_max_tokens", "max_tokens"), ("temperature", "max_temperature")):
         if chat[key] > chat[most]:
             yield Problem(f"{where}.{key}", chat[key], f"it exceeds {most}, {chat[most]}")
+
+
+def _check_certificate(where: str, service: Service) -> Iterable[Problem]:
+    certificate = service["certificate"]
+    for key in ("fullchain", "privkey") if certificate["provider"] == "files" else ():
+        if not certificate[key]:
+            remedy = "name the file, since provider is 'files'"
+            yield Problem(f"{where}.certificate.{key}", "", remedy)
+    if certificate["profile"] and certificate["provider"] != "acme":
+        remedy = f"only provider acme has profiles, and it is '{certificate['provider']}'"
+        yield Problem(f"{where}.certificate.profile", certificate["profile"], remedy)
+    if service["domain"] in service["aliases"]:
+        yield Problem(f"{where}.aliases", service["aliases"], "leave out the domain itself")
 
 
 def _remote_hosts(service: Service) -> Iterable[tuple[str, str]]:

@@ -18,7 +18,9 @@ from typing import Any
 
 from ._consistency import check_service, network_of
 from ._fields import Problem, check_section
+from ._host_names import SSLIP, alternative_names, domain_of_address
 from ._model_task import offered_tasks
+from ._neighbours import check_neighbours
 from ._routes import routes_for
 from ._schema import SCHEMA
 
@@ -58,13 +60,15 @@ def normalise(
     read_lock: ReadLock | None = None,
     read_text: ReadText | None = None,
     resolve: bool = True,
+    public_address: str = "",
 ) -> dict[str, dict[str, Any]]:
     """Return the complete services by name.
 
     ``locks`` maps names to lock mappings; ``read_lock`` reads a lock file, and ``read_text`` a
     signature, by its path relative to the project's root. Without ``resolve`` both stay as they
-    are declared and need not exist. A task that is ``auto`` becomes what the lock tells, and stays
-    ``auto`` where it tells nothing. Raises ``DeclarationError`` with every problem found.
+    are declared and need not exist. ``public_address`` is what the domain ``sslip`` becomes a name
+    of; without ``resolve`` it may be missing. A task that is ``auto`` becomes what the lock tells,
+    and stays ``auto`` where it tells nothing. Raises ``DeclarationError`` with every problem found.
     """
     problems: list[Problem] = []
     for variable, value in (
@@ -81,7 +85,7 @@ def normalise(
     complete = {}
     for name in services:
         declared = merge(services[name], (overrides or {}).get(name, {}))
-        service, found = _complete(str(name), declared)
+        service, found = _complete(str(name), declared, public_address, resolve)
         if not found:
             model, where = service["model"], f"model_services.{name}.model"
             found += _outside(where, model, locks or {})
@@ -93,13 +97,15 @@ def normalise(
                 service["routes"] = routes_for(service)
         problems += found
         complete[str(name)] = service
-    problems = problems or _shared_domains(complete)
+    problems = problems or list(check_neighbours(complete))
     if problems:
         raise DeclarationError([str(problem) for problem in problems])
     return complete
 
 
-def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
+def _complete(
+    name: str, declared: Any, public_address: str, resolve: bool
+) -> tuple[dict[str, Any], list[Problem]]:
     where = f"model_services.{name}"
     problems: list[Problem] = []
     if not _SERVICE_NAME.fullmatch(name):
@@ -115,6 +121,12 @@ def _complete(name: str, declared: Any) -> tuple[dict[str, Any], list[Problem]]:
         return service, problems
     for mirror in service["model"]["mirrors"]:
         mirror.update({key: mirror[key] or service["model"][key] for key in ("id", "revision")})
+    if service["domain"] == SSLIP and (public_address or resolve):
+        try:
+            service["domain"] = domain_of_address(name, public_address)
+        except ValueError:
+            remedy = "the domain 'sslip' is made of it; give the IP address that leads to the host"
+            problems.append(Problem("modelops_public_address", public_address, remedy))
     problems += check_service(where, service)
     if not problems:
         service.update(_derived(name, service))
@@ -131,6 +143,11 @@ def _missing_model(where: str, service: Mapping[str, Any]) -> Iterable[Problem]:
             yield Problem(f"{where}.model.{key}", None, "it is required")
 
 
+def slice_of(name: str) -> str:
+    """Return the slice of a service, whose name holds no dash: that would begin a child."""
+    return f"modelops-{name.replace('-', '_')}.slice"
+
+
 def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
     unit = f"modelops-{name}"
     return {
@@ -141,6 +158,7 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         "task": "chat" if service["engine"]["name"] == "upstream" else service["task"],
         "user": unit,
         "unit": unit,
+        "slice": slice_of(name),
         "root": f"/opt/modelops/services/{name}",
         "live_slot": SLOTS[0],
         "slots": {
@@ -148,6 +166,7 @@ def _derived(name: str, service: Mapping[str, Any]) -> dict[str, Any]:
             for slot in SLOTS
         },
         "network": {"allow": network_of(service)},
+        "alternative_names": alternative_names(service),
     }
 
 
@@ -236,21 +255,3 @@ def _unknown_services(
             near = difflib.get_close_matches(str(name), [str(known) for known in services], 1)
             hint = f"did you mean '{near[0]}'?" if near else "declare it in model_services"
             yield Problem(f"model_services_overrides.{name}", name, f"no such service; {hint}")
-
-
-def _shared_domains(services: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
-    problems: list[Problem] = []
-    seen: dict[str, str] = {}
-    for name, service in services.items():
-        if service["state"] == "absent":
-            continue
-        other = seen.setdefault(service["domain"], name)
-        if other != name:
-            problems.append(
-                Problem(
-                    f"model_services.{name}.domain",
-                    service["domain"],
-                    f"service '{other}' has it already; give each its own",
-                )
-            )
-    return problems

@@ -135,36 +135,67 @@ def texts() -> Field:
 
 def cidr_list(default: list[str]) -> Field:
     """A list of networks in CIDR form; overlapping ones are refused."""
+    return Field(networks, default)
+
+
+def networks(value: Any, everybody: bool = True) -> list[str]:
+    """Return the networks of a list in CIDR form; raise ``ValueError`` where two overlap.
+
+    Without ``everybody`` a network of all addresses is refused.
+    """
+    found: list[Any] = []
+    for item in _list(value):
+        try:
+            network = ipaddress.ip_network(str(item))
+        except ValueError as error:
+            raise ValueError(f"write each network as address/prefix ({error})") from error
+        if not everybody and network.prefixlen == 0:
+            raise ValueError(f"{network} is everybody; name the networks that are meant")
+        for other in found:
+            if network.version == other.version and network.overlaps(other):
+                raise ValueError(f"{network} and {other} overlap; keep one of them")
+        found.append(network)
+    return [str(network) for network in found]
+
+
+def names(pattern: str, hint: str) -> Field:
+    """A list of different names that match ``pattern`` whole, empty by default."""
 
     def check(value: Any) -> list[str]:
-        networks = []
-        for item in _list(value):
-            try:
-                networks.append(ipaddress.ip_network(str(item)))
-            except ValueError as error:
-                raise ValueError(f"write each network as address/prefix ({error})") from error
-        for index, network in enumerate(networks):
-            for other in networks[:index]:
-                if network.version == other.version and network.overlaps(other):
-                    raise ValueError(f"{network} and {other} overlap; keep one of them")
-        return [str(network) for network in networks]
+        for index, item in enumerate(_list(value)):
+            if not isinstance(item, str) or not re.fullmatch(pattern, item):
+                raise ValueError(f"'{item}' is no name: give {hint}")
+            if item in value[:index]:
+                raise ValueError(f"'{item}' comes twice; keep one of them")
+        return list(value)
 
-    return Field(check, default)
+    return Field(check, [])
 
 
-def domain_name() -> Field:
-    """A fully qualified, lower-case host name."""
+def domain_name(or_word: str = "") -> Field:
+    """A fully qualified, lower-case host name, or the word ``or_word``."""
 
     def check(value: Any) -> str:
-        if (
-            not isinstance(value, str)
-            or len(value) > 253
-            or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value)
-        ):
-            raise ValueError("give a full, lower-case host name such as gte.example.com")
-        return value
+        return or_word if or_word and value == or_word else _host_name(value)
 
     return Field(check, _REQUIRED)
+
+
+def domain_names() -> Field:
+    """A list of fully qualified, lower-case host names, empty by default."""
+    return Field(lambda value: _unique([_host_name(item) for item in _list(value)]), [])
+
+
+def ip_addresses() -> Field:
+    """A list of IP addresses, empty by default."""
+
+    def check(value: Any) -> list[str]:
+        try:
+            return _unique([str(ipaddress.ip_address(item)) for item in _texts(value)])
+        except ValueError as error:
+            raise ValueError(f"give IP addresses, each once ({error})") from error
+
+    return Field(check, [])
 
 
 def boolean(default: bool) -> Field:
@@ -306,6 +337,27 @@ def _one_of(value: Any, allowed: Sequence[str]) -> str:
 def _list(value: Any) -> Sequence[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise ValueError("give a list")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(item) for item in _list(value)]
+
+
+def _unique(values: list[str]) -> list[str]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"'{value}' stands there twice; give each once")
+    return values
+
+
+def _host_name(value: Any) -> str:
+    if (
+        not isinstance(value, str)
+        or len(value) > 253
+        or not re.fullmatch(rf"({_LABEL}\.)+{_LABEL}", value)
+    ):
+        raise ValueError("give a full, lower-case host name such as gte.example.com")
     return value
 
 

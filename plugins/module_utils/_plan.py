@@ -38,6 +38,8 @@ REQUESTS_IN_FLIGHT = 56
 SERVER_TASKS, CPU_TASKS = 128, 8
 # WebSockets that SERVER_TASKS has threads for.
 WEBSOCKETS = 8
+# A client on a line of 32 kbit/s; what Nginx takes of headers, and of a body at one reading.
+SLOW_BYTES_PER_SECOND, HEADER_BYTES, READ_BYTES = 4096, 32 * 1024, 16 * 1024
 # How often the server tries a fixed request (its default), and how much later than two requests
 # of the longest kind it counts as hanging.
 CANARY_SECONDS, WATCHDOG_MARGIN_SECONDS, MOST_WATCHDOG_SECONDS = 30, 30, 7200
@@ -63,6 +65,50 @@ class Wishes:
     context: int | None = None
     answer_tokens: int = 1024
     websockets: int = WEBSOCKETS
+
+
+def check_wishes(host: Host, wishes: Wishes) -> None:
+    """Refuse wishes that the host cannot grant, whatever the model is: raise ``ModelError``.
+
+    Codes: insufficient_memory, invalid_option.
+    """
+    memory, total, body = wishes.memory, host.memory_bytes, wishes.body
+    if memory is not None and memory > total:
+        raise ModelError(
+            f"resources.memory is {mib(memory)}, but the host has {mib(total)}; "
+            "lower it, or set it to auto.",
+            "insufficient_memory",
+        )
+    if wishes.cpus is not None and wishes.cpus > host.cpus:
+        raise ModelError(
+            f"resources.cpus is {wishes.cpus:g}, but the host has {host.cpus}; "
+            "lower it, or set it to auto.",
+            "invalid_option",
+        )
+    allowed = memory or offered(host)
+    largest = int(allowed / MARGIN) // (2 * REQUESTS_IN_FLIGHT)
+    if body is not None and body > largest:
+        limit = f"the host offers {mib(allowed)}"
+        if memory is not None:
+            limit = f"resources.memory is {mib(allowed)}"
+        raise ModelError(
+            f"limits.body is {mib(body)}, and {REQUESTS_IN_FLIGHT} requests at once, each held as "
+            f"received and as text, would take {mib(in_steps([requests_part(body)]))}, but "
+            f"{limit}: lower limits.body to at most {max(1, largest // 1024):,}K, or to auto.",
+            "insufficient_memory",
+            needed_bytes=in_steps([requests_part(body)]),
+            allowed_bytes=allowed,
+        )
+
+
+def offered(host: Host) -> int:
+    """Return the bytes that the host has for services, its own share taken off."""
+    return host.memory_bytes - max(RESERVE_BYTES, int(host.memory_bytes * RESERVE_SHARE))
+
+
+def requests_part(body: int) -> Part:
+    """Return what requests in work take: each is held as received and as text."""
+    return "requests", 2 * REQUESTS_IN_FLIGHT * body
 
 
 class Planner:
@@ -115,12 +161,6 @@ class Planner:
 
     def _decide_threads(self) -> int:
         wished = self.wishes.cpus
-        if wished is not None and wished > self.host.cpus:
-            raise ModelError(
-                f"resources.cpus is {wished:g}, but the host has {self.host.cpus}; "
-                "lower it, or set it to auto.",
-                "invalid_option",
-            )
         threads = max(1, int(self.host.cpus if wished is None else wished))
         source = f"the host has {self.host.cpus}"
         if wished is not None:
@@ -133,16 +173,7 @@ class Planner:
 
     def _allowed(self) -> int:
         """Return the bytes that the service may be given."""
-        total = self.host.memory_bytes
-        wished = self.wishes.memory
-        if wished is not None and wished > total:
-            raise ModelError(
-                f"resources.memory is {mib(wished)}, but the host has {mib(total)}; "
-                "lower it, or set it to auto.",
-                "insufficient_memory",
-            )
-        offered = total - max(RESERVE_BYTES, int(total * RESERVE_SHARE))
-        return offered if wished is None else wished
+        return offered(self.host) if self.wishes.memory is None else self.wishes.memory
 
     def _note_memory(self, parts: Sequence[Part]) -> None:
         needed, wished = in_steps(parts), self.wishes.memory
@@ -173,8 +204,7 @@ class Planner:
         )
 
     def _requests(self, body: int) -> Part:
-        """Return what requests in work take: each is held as received and as text."""
-        return "requests", 2 * REQUESTS_IN_FLIGHT * (self.wishes.body or body)
+        return requests_part(self.wishes.body or body)
 
     def _decide_load(self) -> None:
         read = self._stated("weights_bytes") / READ_BYTES_PER_SECOND
@@ -194,6 +224,20 @@ class Planner:
             f"A canary each {CANARY_SECONDS} s behind a running request, twice the longest one, "
             f"and {WATCHDOG_MARGIN_SECONDS} s.",
         )
+        self._decide_slow_clients(seconds)
+
+    def _decide_slow_clients(self, timeout: int) -> None:
+        """Decide how long a client may take to send, so that slow ones hold no connection."""
+        for key, size, what in (
+            ("header_timeout_seconds", HEADER_BYTES, "All headers"),
+            ("body_timeout_seconds", READ_BYTES, "One piece of a body"),
+        ):
+            self._note(
+                key,
+                min(timeout, tens(size / SLOW_BYTES_PER_SECOND)),
+                f"{what}, {size // 1024} KiB at most, from a client that sends "
+                f"{SLOW_BYTES_PER_SECOND // 1024} KiB/s; never more than the request may take.",
+            )
 
     def _decide_body(self, body: int, reason: str) -> None:
         if self.wishes.body is not None:

@@ -38,6 +38,7 @@ from ._plan import (
     Plan,
     Planner,
     Wishes,
+    check_wishes,
     in_steps,
     tens,
 )
@@ -91,6 +92,7 @@ def make_plan(
     Raises ``ModelError``: insufficient_memory when the model does not fit, invalid_option when
     more CPUs are wished than there are.
     """
+    check_wishes(host, wishes)
     if engine == "upstream":
         return UpstreamPlanner(model, host, wishes).plan()
     if engine == "llama_cpp":

@@ -19,6 +19,7 @@ def _route(
     limited: bool = True,
     stream: bool = False,
     websocket: bool = False,
+    guarded: bool = True,
 ) -> Route:
     return {
         "path": path,
@@ -28,7 +29,13 @@ def _route(
         "limited": limited,
         "stream": stream,
         "websocket": websocket,
+        "guarded": guarded,
     }
+
+
+def _probe(path: str) -> Route:
+    """Load balancers and monitors ask for it; they have neither an allowance nor a password."""
+    return _route(path, "GET", limited=False, guarded=False)
 
 
 def _operations(path: str, match: str = "exact") -> Route:
@@ -39,9 +46,9 @@ _EVERY_TASK = [
     _route("/predict", "POST"),
     _route("/v1/models", "GET"),
     _route("/v1/models/", "GET", match="prefix"),
-    _route("/health", "GET", limited=False),
-    _route("/healthz", "GET", limited=False),
-    _route("/ready", "GET", limited=False),
+    _probe("/health"),
+    _probe("/healthz"),
+    _probe("/ready"),
     _operations("/metrics"),
     _operations("/openapi.json"),
     _operations("/docs"),
@@ -70,7 +77,8 @@ def routes_for(service: Mapping[str, Any]) -> list[Route]:
 
     Each has ``path``, ``match`` (exact or prefix), ``methods``, ``access`` (clients or operators),
     ``limited`` (whether rates apply), ``stream`` (the answer comes in events that nothing may
-    buffer) and ``websocket``. A task that is still ``auto`` adds none of its own.
+    buffer), ``websocket``, and ``guarded`` (whether ``basic_auth`` asks for a password). A task
+    that is still ``auto`` adds none of its own.
     """
     routes = [*_BY_TASK.get(service["task"], []), *_EVERY_TASK]
     if "jwt" in service["authentication"]["methods"]:

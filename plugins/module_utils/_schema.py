@@ -14,9 +14,12 @@ from ._fields import (
     choices,
     cidr_list,
     domain_name,
+    domain_names,
     integer,
     integer_or_auto,
+    ip_addresses,
     mapping_or_text,
+    names,
     number,
     number_or_auto,
     patterns,
@@ -25,6 +28,7 @@ from ._fields import (
     texts,
     time,
 )
+from ._host_names import SSLIP
 from ._model_task import ENGINES, TASKS
 
 SOURCES = ("modelscope", "huggingface", "http", "package", "path")
@@ -70,7 +74,9 @@ SCHEMA: Section = {
     },
     "served_name": text(""),
     "task": choice(("auto", *TASKS), "auto"),
-    "domain": domain_name(),
+    "domain": domain_name(or_word=SSLIP),
+    "aliases": domain_names(),
+    "addresses": ip_addresses(),
     "extra_port": integer(None, least=1, most=65535),
     "engine": {
         "name": choice(("auto", *ENGINES), "auto"),
@@ -100,6 +106,7 @@ SCHEMA: Section = {
     "rate_limit": {
         "requests_per_minute": integer(60, least=1, most=10_000_000),
         "burst": integer(20, least=0),
+        "connections": integer(20, least=1, most=1000),
         "tokens_per_minute": integer(0, least=0, most=1_000_000_000),
         "concurrency": integer(0, least=0, most=1000),
         "address_requests_per_minute": integer(6000, least=0, most=10_000_000),
@@ -133,12 +140,19 @@ SCHEMA: Section = {
         "keep": boolean(False),
         "retention_days": integer(30, least=1, most=3650),
     },
+    # The words are those of Nginx's map.
+    "basic_auth": names(
+        r"(?!(default|hostnames|include|volatile)$)[A-Za-z0-9._@-]{1,32}",
+        hint="letters, digits and any of . _ @ -, at most 32, and no word of Nginx's",
+    ),
+    "canary": {"service": text(""), "percent": number(0, least=0, most=50)},
     "allow_from": cidr_list([]),
     "operators_from": cidr_list(LOOPBACK),
     "certificate": {
-        "provider": choice(("self_signed", "acme", "files"), "self_signed"),
+        "provider": choice(("self_signed", "acme", "files", "internal"), "self_signed"),
         "contact": text(""),
         "directory": text(""),
+        "profile": text("", pattern="[a-z0-9-]*", hint="lower-case letters, digits and '-'"),
         "fullchain": text(""),
         "privkey": text(""),
     },

@@ -22,6 +22,7 @@ import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ._basic_auth import password_problems
 from ._fields import iso_time
 
 # Werkzeug 3.1, generate_password_hash: N, r and p; scrypt needs 128 x N x r bytes (RFC 7914).
@@ -39,6 +40,7 @@ _KNOWN = (
     "audit_key",
     "upstream_token",
     "redis_password",
+    "basic_passwords",
     "model_token",
     "mirror_tokens",
 )
@@ -58,6 +60,7 @@ def secret_problems(services: Mapping[str, Any], secrets: Mapping[str, Any]) -> 
             problems += _required(where, service, own)
             problems += _policies(name, service, own)
             problems += _malformed(where, own)
+            problems += password_problems(service, own)
     return problems
 
 

@@ -27,6 +27,8 @@ options:
     description:
       - The folder of the model's files.
       - Where the folder does not exist yet, O(lock) is planned with.
+      - Without O(snapshot), O(lock) and O(engine=upstream) there is no plan; only O(resources) and
+        O(limits) are held against the host.
     type: path
   lock:
     description:
@@ -139,7 +141,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: The numbers; each has a C(value) and a C(reason), one sentence.
+  description:
+    - The numbers; each has a C(value) and a C(reason), one sentence. Empty without a model.
   type: dict
   returned: success
   contains:
@@ -170,6 +173,12 @@ plan:
     request_timeout_seconds:
       description: Time of one request, waiting included.
       type: dict
+    header_timeout_seconds:
+      description: Time in which the headers of a request must arrive.
+      type: dict
+    body_timeout_seconds:
+      description: Time between two pieces of a request's body.
+      type: dict
     watchdog_seconds:
       description: Time after which a server without a finished canary is started again.
       type: dict
@@ -199,17 +208,18 @@ plan:
       value: 2
       reason: "One compute thread for each whole CPU: the host has 2."
 task:
-  description: What the model is used for, never V(auto).
+  description: What the model is used for, never V(auto) where there is a plan.
   type: str
   returned: success
   sample: embedding
 engine:
-  description: What computes the model, never V(auto).
+  description: What computes the model, never V(auto) where there is a plan.
   type: str
   returned: success
   sample: transformers
 estimated:
-  description: Whether the plan is that of a small model, since in check mode there is no model yet.
+  description:
+    - Whether the plan is empty, or that of a small model, since in check mode there is none yet.
   type: bool
   returned: success
   sample: false
@@ -261,7 +271,10 @@ from ansible_collections.modelops.serving.plugins.module_utils._model_task impor
     weights_for,
 )
 from ansible_collections.modelops.serving.plugins.module_utils._module import run_module
-from ansible_collections.modelops.serving.plugins.module_utils._plan import Wishes
+from ansible_collections.modelops.serving.plugins.module_utils._plan import (
+    Wishes,
+    check_wishes,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._planner import (
     check_weights,
     make_plan,
@@ -374,11 +387,15 @@ def wishes(params):
 def work(module):
     params = module.params
     given = {key: params[key] for key in ("memory_bytes", "cpus") if params[key] is not None}
-    host = replace(read_host(), **given)
+    host, wished_for = replace(read_host(), **given), wishes(params)
+    check_wishes(host, wished_for)
+    if not (params["snapshot"] or params["lock"] or params["engine"] == "upstream"):
+        known = {"task": params["task"], "engine": params["engine"], "host": asdict(host)}
+        return {"changed": False, "plan": {}, "estimated": True, **known}
     model, task, engine = decide(module)
     return {
         "changed": False,
-        "plan": make_plan(model, host, wishes(params), task, engine),
+        "plan": make_plan(model, host, wished_for, task, engine),
         "task": task,
         "engine": engine,
         "host": asdict(host),

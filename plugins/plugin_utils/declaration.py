@@ -15,11 +15,17 @@ from ansible_collections.modelops.serving.plugins.module_utils._declaration impo
 
 
 def complete_services(
-    declared: Any, overrides: Any, locks: Any, project_root: str, resolve: bool = True
+    variables: Mapping[str, Any],
+    declared: Any,
+    overrides: Any,
+    locks: Any,
+    project_root: str,
+    resolve: bool = True,
 ) -> dict[str, Any]:
     """Return the complete services, with locks and signatures read below ``project_root``.
 
-    Without ``resolve`` nothing is read, and both stay as they are declared.
+    ``variables`` are those of the host, of which the public address is read. Without ``resolve``
+    nothing is read from files, and both stay as they are declared.
     """
 
     def read_text(path: str) -> str:
@@ -32,7 +38,15 @@ def complete_services(
         except yaml.YAMLError as error:
             raise ValueError(str(error)) from error
 
-    return normalise(declared, overrides, locks, read_lock, read_text, resolve)
+    return normalise(
+        declared, overrides, locks, read_lock, read_text, resolve, _public_address(variables)
+    )
+
+
+def _public_address(variables: Mapping[str, Any]) -> str:
+    """Return ``modelops_public_address``, or else the address of the host's default route."""
+    default_route = (variables.get("ansible_facts") or {}).get("default_ipv4") or {}
+    return str(variables.get("modelops_public_address") or default_route.get("address") or "")
 
 
 def reachable_mirrors(

@@ -34,8 +34,15 @@ def declared(lock: Path) -> list[str]:
     return list(project["dependencies"] + project["optional-dependencies"][variant])
 
 
-@pytest.mark.parametrize("name", ["py311-x86_64-cpu.txt", "py311-x86_64-tools.txt"])
-def test_the_lock_of_this_platform_exists(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "py311-x86_64-cpu.txt",
+        "py311-x86_64-tools.txt",
+        *(f"py{python}-x86_64-acme.txt" for python in (310, 311, 312, 313, 314)),
+    ],
+)
+def test_the_locks_of_the_tested_platforms_exist(name: str) -> None:
     assert name in [lock.name for lock in LOCKS]
 
 

@@ -26,7 +26,7 @@ ALLOWED = re.compile(
     | files/model_server/(locks/[\w.-]+\.txt | (model_server|examples)/[\w/]+\.(py|sh))
     | files/model_server/model_server/pages/static/\w+\.(js|css|svg)
     | files/model_server/model_server/pages/(templates/\w+\.html | texts/[\w.]+\.toml)
-    | files/model_tools/(requirements\.in | README\.md | locks/[\w.-]+\.txt)
+    | files/(model_tools|acme_client)/(requirements\.in | README\.md | locks/[\w.-]+\.txt)
     | files/compile_lock\.py
     | inventories/\w+/(hosts\.yml | (group|host)_vars/[\w/]+\.yml)
     | locks/[\w./-]+\.yml

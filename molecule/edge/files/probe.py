@@ -1,9 +1,6 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Look at the edge of a host from outside; print each check that fails, then exit with 1.
-
-Usage: probe.py; it needs /root/<service>.pem, the root of each service.
-"""
+"""Look at the edge of a host from outside; print each check that fails, then exit with 1."""
 
 from __future__ import annotations
 
@@ -11,62 +8,23 @@ import contextlib
 import http.client
 import json
 import re
-import socket
-import ssl
-import subprocess
 import sys
 import time
-from typing import Any, NamedTuple
 
-SIGNED, ISSUED, CLOSED = "signed.example.test", "issued.example.test", "closed.example.test"
-ROOTS = {SIGNED: "/root/signed.pem", ISSUED: "/root/issued.pem", CLOSED: "/root/closed.pem"}
+from outside import (
+    CLOSED,
+    ISSUED,
+    SIGNED,
+    ask,
+    ask_plainly,
+    check,
+    connect,
+    handshake,
+    reachable,
+    run,
+)
+
 EXTRA_PORT = 18789
-failures: list[str] = []
-
-
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """The error in the service's form; empty if the body has another."""
-        try:
-            error = json.loads(self.body)["error"]
-        except (ValueError, KeyError):
-            return {}
-        return error if set(error) == {"message", "type", "code", "param", "request_id"} else {}
-
-
-def check(what: str, holds: bool, seen: object = "") -> None:
-    """Note a failure."""
-    if not holds:
-        failures.append(f"{what}: {seen!r}")
-
-
-def connect(domain: str, port: int) -> http.client.HTTPSConnection:
-    """Return a connection whose chain and name will be verified."""
-    context = ssl.create_default_context(cafile=ROOTS[domain])
-    return http.client.HTTPSConnection(domain, port, timeout=20, context=context)
-
-
-def ask(
-    method: str,
-    path: str,
-    domain: str = SIGNED,
-    body: bytes | None = None,
-    port: int = 443,
-    **headers: str,
-) -> Answer:
-    """Send one request over HTTPS."""
-    connection = connect(domain, port)
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, body=body, headers=sent)
-    response = connection.getresponse()
-    return Answer(response.status, response.headers, response.read())
 
 
 def open_stream(name: str) -> tuple[http.client.HTTPSConnection, http.client.HTTPResponse]:
@@ -75,31 +33,6 @@ def open_stream(name: str) -> tuple[http.client.HTTPSConnection, http.client.HTT
     headers = {"X-Stream": name, "X-API-Key": "stream"}
     connection.request("POST", "/v1/chat/completions", body=b"{}", headers=headers)
     return connection, connection.getresponse()
-
-
-def ask_plainly(path: str, host: str = SIGNED) -> Answer:
-    """Send one request over HTTP."""
-    connection = http.client.HTTPConnection(SIGNED, 80, timeout=10)
-    connection.request("GET", path, headers={"Host": host})
-    response = connection.getresponse()
-    return Answer(response.status, response.headers, response.read())
-
-
-def handshake(name: str, *flags: str, port: int = 443) -> str:
-    """Return what openssl says about a handshake for ``name``, or for none if it is empty."""
-    names = ["-servername", name] if name else ["-noservername"]
-    command = ["openssl", "s_client", "-connect", f"{SIGNED}:{port}", *names, *flags]
-    done = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=20)
-    return (done.stdout + done.stderr).decode(errors="replace")
-
-
-def reachable(port: int) -> bool:
-    """Return whether the port takes connections."""
-    try:
-        socket.create_connection((SIGNED, port), timeout=3).close()
-    except OSError:
-        return False
-    return True
 
 
 def check_firewall() -> None:
@@ -309,7 +242,7 @@ def check_extra_port() -> None:
     answers = [ask("GET", "/v1/models", port=EXTRA_PORT, X_API_Key="extra") for _i in range(6)]
     check("its limits are shared", 429 in [answer.status for answer in answers])
     for port in (443, EXTRA_PORT):
-        answer = ask("GET", "/health", CLOSED, port=port)
+        answer = ask("GET", "/health", CLOSED, port=port, X_Forwarded_For="192.0.2.5")
         check(
             f"port {port} refuses who is not on the allowlist",
             (answer.status, answer.error.get("code")) == (403, "address_not_allowed"),
@@ -347,23 +280,35 @@ def check_limits() -> None:
     check("the allowance comes back", ask("GET", "/v1/models", X_API_Key="burst").status == 200)
 
 
-def main() -> int:
-    """Run all checks."""
-    for part in (
-        check_firewall,
-        check_plain_http,
-        check_tls,
-        check_routes,
-        check_streams,
-        check_websocket,
-        check_extra_port,
-        check_limits,
-    ):
-        part()
+def check_hidden() -> None:
+    """What is for this host and its log alone is not shown outside."""
+    answer = ask("GET", "/v1/models", X_API_Key="hidden")
+    check("whose key it was is not told", "X-Client-Name" not in answer.headers, answer)
+    check("the port of the status is closed", not reachable(8081))
+    for host in (SIGNED, "localhost"):
+        answer = ask("GET", "/stub_status", Host=host)
+        check(f"{host} has no status", answer.status in (404, 421), answer)
+
+
+def check_issued() -> None:
+    """A certificate of the authority holds."""
     check("the issued certificate is verified", ask("GET", "/health", ISSUED).status == 200)
-    print("\n".join(failures) or "all checks passed")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        run(
+            [
+                check_firewall,
+                check_plain_http,
+                check_tls,
+                check_routes,
+                check_streams,
+                check_websocket,
+                check_extra_port,
+                check_limits,
+                check_hidden,
+                check_issued,
+            ]
+        )
+    )

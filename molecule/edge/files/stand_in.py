@@ -45,11 +45,13 @@ class Echo(BaseHTTPRequestHandler):
             released[self.headers["X-Release"]].set()
         headers = dict(self.headers.items())
         seen = {"method": self.command, "path": self.path, "headers": headers, "left": left}
+        seen["socket"] = sys.argv[1]
         body = json.dumps(seen).encode()
         self.send_response(int(self.headers.get("X-Answer", 200)))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Request-ID", "of-the-server")
+        self.send_header("X-Client-Name", "of-the-server")
         self.send_header("RateLimit", '"requests";r=3;t=5')
         self.end_headers()
         self.wfile.write(body)
@@ -102,6 +104,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """One thread for each connection."""
 
     daemon_threads = True
+    # As many may wait as a burst brings.
+    request_queue_size = 128
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 # Copyright: The modelops.serving contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell a webhook what is damaged."""
+"""Tell a webhook what has happened on this host."""
 
 from __future__ import annotations
 
 import json
 import socket
 import time
-from collections.abc import Sequence
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -23,17 +22,17 @@ TIMEOUT_SECONDS = 15
 RETRIES = 5
 
 
-def send(webhook: str, snapshots: Sequence[dict[str, Any]]) -> bool:
-    """POST one alert for all damaged ``snapshots``; say whether it was taken.
+def send(webhook: str, event: str, **details: Any) -> bool:
+    """POST one alert; say whether it was taken.
 
-    The body is JSON: ``event`` (``model_snapshot_damaged``), ``host``, ``time`` (ISO 8601, UTC)
-    and ``snapshots``. Failures are tried again, then printed: the exit status already tells.
+    The body is JSON: ``event``, ``host``, ``time`` (ISO 8601, UTC) and ``details``. Failures are
+    tried again, then printed.
     """
     alert = {
-        "event": "model_snapshot_damaged",
+        "event": event,
         "host": socket.gethostname(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "snapshots": list(snapshots),
+        **details,
     }
     try:
         Backoff(RETRIES).call(lambda: _post(webhook, json.dumps(alert).encode()))
@@ -42,6 +41,14 @@ def send(webhook: str, snapshots: Sequence[dict[str, Any]]) -> bool:
         return False
     say("The alert was delivered")
     return True
+
+
+def read_address(file: str) -> str:
+    """Return the address that a file holds; empty where no file is named."""
+    if not file:
+        return ""
+    with open(file, encoding="utf-8") as stream:
+        return stream.read().strip()
 
 
 def _post(webhook: str, body: bytes) -> None:

@@ -25,8 +25,18 @@ def say(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Print a line to standard error; the journal gets its priority (sd-daemon(3))."""
-    prefix = "<3>" if "JOURNAL_STREAM" in os.environ else ""
+    """Print a line to standard error, an error for the journal."""
+    _tell(3, text)
+
+
+def warn(text: str) -> None:
+    """Print a line to standard error, a warning for the journal."""
+    _tell(4, text)
+
+
+def _tell(priority: int, text: str) -> None:
+    # The journal reads priorities in this form (sd-daemon(3)).
+    prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
     sys.stderr.write(f"{prefix}{text}\n")
     sys.stderr.flush()
 

@@ -14,7 +14,7 @@ from .._manifest import Difference, Manifest, read_manifest
 from .._seal import unsealed
 from .._stock import sealed
 from .._store import MANIFEST, compare
-from .alert import send
+from .alert import read_address, send
 from .output import error, report, say
 
 LOOKS = 3
@@ -50,9 +50,7 @@ def verify(store: str, webhook: str = "", webhook_file: str = "") -> bool:
     Raises ``OSError`` when a folder cannot be listed: a store that nobody can see into is not
     right.
     """
-    if webhook_file:
-        with open(webhook_file, encoding="utf-8") as stream:
-            webhook = stream.read().strip()
+    webhook = webhook or read_address(webhook_file)
     found, count = [], 0
     for folder in sealed(store):
         damage = look(folder)
@@ -63,7 +61,8 @@ def verify(store: str, webhook: str = "", webhook_file: str = "") -> bool:
             error(f"{folder} is damaged{damage.problem}; run the playbook, it fetches it again")
     say(f"{store}: {count} snapshots were read, {len(found)} are damaged")
     if found and webhook:
-        send(webhook, [damage.to_dict() for damage in found])
+        damages = [damage.to_dict() for damage in found]
+        send(webhook, "model_snapshot_damaged", snapshots=damages)
     return not found
 
 

@@ -101,7 +101,8 @@ def test_probes_are_open_to_everybody(serve: Serve) -> None:
 
 def test_an_open_service_is_open_on_its_host_only(serve: Serve) -> None:
     service = serve(authentication={"methods": ["none"]})
-    assert service.client.get("/v1/models").status_code == 200
+    answer = service.client.get("/v1/models")
+    assert answer.status_code == 200 and "X-Client-Name" not in answer.headers
     error(service.client.get("/v1/models", headers=STRANGER), 403, "address_not_allowed")
     spoofed = {"X-Forwarded-For": "127.0.0.1, 192.0.2.1"}
     error(service.client.get("/v1/models", headers=spoofed), 403, "address_not_allowed")
@@ -164,6 +165,20 @@ def test_an_expired_key_is_told_so(serve: Serve) -> None:
     )
     error(answer, 401, "expired")
     assert answer.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("demo", "demo"), ("ada@home 1", "ada@home 1"), ("明\r\n", "%E6%98%8E%0D%0A")],
+)
+def test_the_edge_is_told_whose_key_it_was(serve: Serve, name: str, told: str) -> None:
+    keys = [api_key("test-key", name), api_key("narrow", scopes=["chat"])]
+    service = serve(credentials={"api_keys": keys})
+    answer = service.client.get("/v1/models", headers=AUTHORIZED)
+    assert answer.headers["X-Client-Name"] == told
+    for path, key in (("/v1/models", "wrong"), ("/v1/models", "narrow"), ("/health", "test-key")):
+        answer = service.client.get(path, headers={"X-API-Key": key})
+        assert "X-Client-Name" not in answer.headers
 
 
 def test_a_login_gives_a_token_that_opens_the_service(serve: Serve) -> None:

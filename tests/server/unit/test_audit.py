@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,38 @@ def test_the_chain_goes_on_when_the_file_was_renamed_before_the_start(
     log(record(2))
     log.close()
     assert whole(packed, file).head.seq == 2
+
+
+def test_files_that_were_renamed_empty_do_not_hide_the_end_of_the_chain(file: Path) -> None:
+    log = audit_log(file)
+    log(record())
+    log.close()
+    file.rename(file.with_name("audit.jsonl.2"))
+    os.utime(file.with_name("audit.jsonl.2"), (1, 1))
+    with gzip.open(file.with_name("audit.jsonl.1.gz"), "wb"):
+        pass
+    audit_log(file)(record(2))
+    parts = [file.with_name("audit.jsonl.2"), file.with_name("audit.jsonl.1.gz"), file]
+    assert whole(*parts).lines == 2
+
+
+def test_a_renamed_file_is_followed_before_the_next_request(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_server.security.audit._SYNC_SECONDS", 0.01)
+    log = audit_log(file)
+    log.start()
+    log(record())
+    file.rename(file.with_name("audit.jsonl.1"))
+    deadline = time.monotonic() + 10
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    followed = file.exists()
+    log(record(2))
+    log.close()
+    assert followed
+    assert (file.stat().st_mode & 0o777) & ~0o640 == 0
+    assert whole(file.with_name("audit.jsonl.1"), file).lines == 2
 
 
 def test_a_full_disk_fails_no_request_and_the_gap_is_said(

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from apiflask import APIFlask, HTTPError
@@ -38,6 +39,8 @@ _log = structlog.get_logger("model_server.requests")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PROBLEMS_NAMED = 3
+# What may stand in a client's name beside letters, digits and `_.-~`.
+_PLAIN = " @:+/"
 OBSERVERS = "model_server_observers"
 
 _BY_STATUS: dict[int, tuple[type[ServiceError], str]] = {
@@ -98,6 +101,9 @@ def install(app: APIFlask, access: Access, observers: Sequence[Observer]) -> Non
         response.headers["X-Request-ID"] = record.request_id
         if admission is not None:
             response.headers.update(admission.headers)
+            if admission.client.method != "none":
+                # For the edge's log; a name may be any text, a header is ASCII.
+                response.headers["X-Client-Name"] = quote(admission.client.name, safe=_PLAIN)
 
         def end() -> None:
             if admission is not None:

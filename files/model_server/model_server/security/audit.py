@@ -46,8 +46,8 @@ class AuditLog:
     """Writes the log; an observer of requests (see `records.Observer`).
 
     `settings` name a file, `key` is that of the hashes. `clock` gives Unix seconds, `on_failure` is
-    called for each request that could not be recorded. The file may be renamed at any time: the
-    next line goes into a new one, and its chain continues that of the old one.
+    called for each request that could not be recorded. The file may be renamed at any time: within
+    a second there is a new one, whose chain continues that of the old one.
     """
 
     def __init__(
@@ -193,7 +193,18 @@ class AuditLog:
 
     def _sync_on(self) -> None:
         while not self._stopped.wait(_SYNC_SECONDS):
+            self._follow()
             self._sync()
+
+    def _follow(self) -> None:
+        """Leave a file that was renamed, also where no request comes; retention counts on it."""
+        try:
+            with self._lock:
+                # After a failure the next request opens the file, and says what is missing.
+                if self._descriptor is not None:
+                    self._ready_file()
+        except (AuditError, OSError) as error:
+            _log.warning("audit_not_followed", file=str(self._file), reason=str(error))
 
     def _sync(self) -> None:
         """Bring to disk what was written; requests do not wait for it."""
@@ -267,5 +278,7 @@ def _last_head_of_renamed(file: Path) -> Head | None:
     renamed = [other for other in file.parent.glob(f"{file.name}[.-]*") if other.is_file()]
     for other in sorted(renamed, key=lambda other: other.stat().st_mtime, reverse=True):
         with contextlib.suppress(AuditError, OSError, EOFError):
-            return _last_head(other)
+            # One that was renamed while it was empty says nothing; the end is in an older one.
+            if (head := _last_head(other)) is not None:
+                return head
     return None

@@ -103,6 +103,11 @@ def test_defaults_are_not_shared_between_services():
             "choose one of none, cuda, ascend",
         ),
         ({"rate_limit": {"burst": -1}}, "model_services.minilm.rate_limit.burst", "at least 0"),
+        (
+            {"rate_limit": {"connections": 0}},
+            "model_services.minilm.rate_limit.connections",
+            "from 1 to 1000",
+        ),
         ({"allow_from": "10.0.0.0/8"}, "model_services.minilm.allow_from", "give a list"),
         ({"allow_from": ["10.0.0.300/8"]}, "model_services.minilm.allow_from", "address/prefix"),
         (
@@ -389,6 +394,11 @@ def test_routes_follow_what_is_declared():
     assert routes["/ws"]["websocket"] and routes["/ws"]["methods"] == ["GET"]
     assert "/login" in routes and "/conversations" not in routes
     assert routes["/playground/"]["access"] == "operators"
+    assert [path for path, row in routes.items() if not row["guarded"]] == [
+        "/health",
+        "/healthz",
+        "/ready",
+    ]
     kept = normalise(one(task="chat", conversations={"keep": True}))["minilm"]["routes"]
     assert {"/conversations", "/conversations/"} <= {row["path"] for row in kept}
     assert "/login" not in {row["path"] for row in kept}

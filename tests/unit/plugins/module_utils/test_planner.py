@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.modelops.serving.plugins.module_utils._errors import ModelError
 from ansible_collections.modelops.serving.plugins.module_utils._host import Host
-from ansible_collections.modelops.serving.plugins.module_utils._plan import MIB, Wishes
+from ansible_collections.modelops.serving.plugins.module_utils._plan import (
+    MIB,
+    Wishes,
+    check_wishes,
+)
 from ansible_collections.modelops.serving.plugins.module_utils._planner import (
     check_weights,
     make_plan,
@@ -55,6 +61,8 @@ KEYS = {
     "load_timeout_seconds",
     "request_timeout_seconds",
     "watchdog_seconds",
+    "header_timeout_seconds",
+    "body_timeout_seconds",
     "body_bytes",
     "max_tokens",
     "max_batch_tokens",
@@ -81,6 +89,8 @@ def test_a_small_model_on_a_small_host():
         "load_timeout_seconds": 130,
         "request_timeout_seconds": 100,
         "watchdog_seconds": 260,
+        "header_timeout_seconds": 10,
+        "body_timeout_seconds": 10,
         "body_bytes": 2 * MIB,
         "max_tokens": 256,
         "max_batch_tokens": 8192,
@@ -159,6 +169,12 @@ def test_wishes_are_taken_as_they_are():
     assert (plan["threads"], plan["body_bytes"], plan["request_timeout_seconds"]) == (1, 5 * MIB, 7)
 
 
+def test_a_slow_client_gets_time_but_never_more_than_its_request():
+    keys = ("header_timeout_seconds", "body_timeout_seconds")
+    assert [values()[key] for key in keys] == [10, 10]
+    assert [values(timeout=7)[key] for key in keys] == [7, 7]
+
+
 def test_a_batch_shrinks_before_a_model_is_refused():
     wide = values(host=Host(1600 * MIB, 2))
     assert wide["max_batch_tokens"] < 8192
@@ -208,6 +224,24 @@ def test_more_cpus_than_there_are_are_refused():
     with pytest.raises(ModelError, match="resources.cpus is 8, but the host has 2") as caught:
         values(cpus=8)
     assert caught.value.code == "invalid_option"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "limit", "most"),
+    [
+        ({}, "the host offers 3,687 MiB", 26),
+        ({"memory": 1408 * MIB}, "resources.memory is 1,408 MiB", 10),
+    ],
+)
+def test_a_body_larger_than_memory_is_refused_and_the_remedy_helps(wishes, limit, most):
+    with pytest.raises(ModelError, match=f"limits.body is 64 MiB, .* {limit}: lower") as caught:
+        values(body=64 * MIB, **wishes)
+    assert caught.value.code == "insufficient_memory"
+    said = int(re.search(r"at most ([\d,]+)K", caught.value.message)[1].replace(",", ""))
+    assert said * 1024 // MIB == most
+    check_wishes(HOST, Wishes(body=said * 1024, **wishes))
+    with pytest.raises(ModelError):
+        check_wishes(HOST, Wishes(body=(said + 1) * 1024, **wishes))
 
 
 @pytest.mark.parametrize(

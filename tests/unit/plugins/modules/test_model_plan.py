@@ -80,6 +80,15 @@ def test_a_lock_stands_for_a_folder_that_is_not_there_yet(plan, model, lock):
     assert planned["plan"]["weights_bytes"]["value"] == pytest.approx(2 * stored, abs=4)
 
 
+def test_without_a_model_the_wishes_alone_are_held_against_the_host(plan):
+    planned = plan(memory_bytes=2**32, cpus=2, limits={"body": "4M"})
+    assert (planned["plan"], planned["task"], planned["estimated"]) == ({}, "auto", True)
+    refused = plan(memory_bytes=2**32, cpus=2, limits={"body": "1G"})
+    assert refused["code"] == "insufficient_memory"
+    assert refused["msg"].startswith("limits.body is 1,024 MiB")
+    assert plan(memory_bytes=2**32, cpus=2, resources={"memory": "8G"})["failed"]
+
+
 def test_check_mode_needs_no_model_yet(plan, model):
     planned = plan(snapshot=str(model / "absent"), _ansible_check_mode=True)
     assert planned["estimated"] is True and planned["plan"]["threads"]["value"] >= 1

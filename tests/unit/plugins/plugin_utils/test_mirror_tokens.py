@@ -58,5 +58,5 @@ def test_the_signature_of_a_service_is_read_below_the_root(tmp_path):
             "domain": "minilm.example.com",
         }
     }
-    services = complete_services(declared, {}, {}, str(tmp_path))
+    services = complete_services({}, declared, {}, {}, str(tmp_path))
     assert services["minilm"]["model"]["signature"] == "signed\n"

@@ -1,0 +1,75 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Hold the edge's connections as slow and idle clients do; others must be served meanwhile.
+
+Prints each check that fails, then exits with 1.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import sys
+import time
+
+from outside import SIGNED, ask, check, run
+
+CROWD = 500
+# Far above what the edge gives anybody: only a connection that is never closed takes that long.
+PATIENCE_SECONDS = 120
+HEADERS = f"POST /predict HTTP/1.1\r\nHost: {SIGNED}\r\n".encode()
+BODY = HEADERS + b"X-API-Key: slow\r\nContent-Length: 1000\r\n\r\n{"
+
+
+def opened(first: bytes | None) -> socket.socket:
+    """Connect and say ``first``; without it not even a handshake is made."""
+    connection = socket.create_connection((SIGNED, 443), timeout=20)
+    if first is not None:
+        context = ssl.create_default_context(cafile="/root/signed.pem")
+        connection = context.wrap_socket(connection, server_hostname=SIGNED)
+        connection.sendall(first)
+    return connection
+
+
+def check_crowd(what: str, first: bytes | None) -> None:
+    """A crowd of such connections keeps nobody out, and the edge closes all of them by itself."""
+    connections = [opened(first) for _number in range(CROWD)]
+    statuses = [ask("GET", "/health").status for _try in range(10)]
+    check(f"others are served beside {what}", statuses == [200] * 10, statuses)
+    waiting = selectors.DefaultSelector()
+    for connection in connections:
+        connection.setblocking(False)
+        waiting.register(connection, selectors.EVENT_READ)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while waiting.get_map() and time.monotonic() < end:
+        for key, _events in waiting.select(1):
+            if has_ended(key.fileobj):
+                waiting.unregister(key.fileobj)
+                key.fileobj.close()
+    check(f"the edge closes {what}", not waiting.get_map(), len(waiting.get_map()))
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Whether there is nothing more to come; what came is read."""
+    try:
+        return not connection.recv(4096)
+    except ssl.SSLWantReadError:
+        return False
+    except OSError:
+        return True
+
+
+def check_slow_clients() -> None:
+    """All kinds of them, one after the other."""
+    for what, first in (
+        ("connections without a handshake", None),
+        ("connections without a request", b""),
+        ("headers that never end", HEADERS),
+        ("bodies that never come", BODY),
+    ):
+        check_crowd(what, first)
+
+
+if __name__ == "__main__":
+    sys.exit(run([check_slow_clients]))
