@@ -13,6 +13,7 @@ import random
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 QUIET = "quiet"
 ATTACKS = ("slow headers", "slow body", "idle connections", "burst")
 ROUNDS, REQUESTS = 6, 50
+# No more rounds begin after that.
+SECONDS = 90
 MOST = 2.0
 
 
@@ -51,7 +54,10 @@ def measure(
     """Return the milliseconds of ``request`` in quiet and under each attack."""
     found: dict[str, list[float]] = {phase: [] for phase in (QUIET, *ATTACKS)}
     phases = list(found)
+    deadline = time.monotonic() + SECONDS
     for _round in range(ROUNDS):
+        if time.monotonic() > deadline:
+            break
         random.shuffle(phases)
         for phase in phases:
             with pressing(phase, name, authority, port, path):

@@ -24,7 +24,8 @@ from .report import Failure, main, say, show, step
 RECORDS = CACHE / "soak"
 # Each returns what it measured, and raises Failure if something is not as it should be.
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
-    "verity": verity_machine.run_machine,
+    "verity": verity_machine.run_verity,
+    "limits": verity_machine.run_limits,
     "kills": kills.run_kills,
     "memory": memory.run_memory,
     "modelscope": modelscope.run_goldens,

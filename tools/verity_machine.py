@@ -1,9 +1,10 @@
 # Copyright: The modelops.serving contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A virtual machine whose kernel has fs-verity, to hold our seal against a real one.
+"""A virtual machine whose kernel has what that of a container's host may lack.
 
 The machine is Debian's kernel and Python in one initial RAM file system, an ext4 disk with the
-feature verity, and no network. What happens inside is in ``verity_guest.py``.
+feature verity, and no network. What happens inside is in ``verity_guest.py``, which holds our seal
+against fs-verity, and in ``limits_guest.py``, which lets control groups of version 2 count kills.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 modprobe virtio_pci
 modprobe virtio_blk
-python3 /verity_guest.py /dev/vda /modelops-host
+python3 /guest.py /dev/vda /modelops-host
 echo "GUEST ENDED $?"
 sync
 echo o > /proc/sysrq-trigger
@@ -58,8 +59,18 @@ sleep 60
 """
 
 
-def run_machine() -> dict[str, Any]:
-    """Boot the machine, let it try what it can, and return what it found.
+def run_verity() -> dict[str, Any]:
+    """Boot the machine and let it try the seal; see ``_run``."""
+    return _run("verity_guest.py", "try the seal")
+
+
+def run_limits() -> dict[str, Any]:
+    """Boot the machine and let it kill for want of memory; see ``_run``."""
+    return _run("limits_guest.py", "kill for want of memory")
+
+
+def _run(guest: str, deed: str) -> dict[str, Any]:
+    """Boot the machine, let ``guest`` try what it can, and return what it found.
 
     Raises ``Failure`` where the guest found something wrong or did not end in time.
     """
@@ -74,12 +85,12 @@ def run_machine() -> dict[str, Any]:
         run(format_disk, log="verity-disk")
         initrd = folder / "initrd.cpio"
         # The kernel unpacks one archive after the other.
-        _pack(_overlay(folder / "overlay"), folder / "overlay.cpio")
+        _pack(_overlay(folder / "overlay", guest), folder / "overlay.cpio")
         with initrd.open("wb") as whole:
             for part in (base / "base.cpio", folder / "overlay.cpio"):
                 with part.open("rb") as source:
                     shutil.copyfileobj(source, whole)
-        return judge(_boot(base / "vmlinuz", initrd, disk))
+        return judge(_boot(base / "vmlinuz", initrd, disk, deed))
 
 
 def _ensure_programs() -> None:
@@ -122,7 +133,7 @@ def _base() -> Path:
     return folder
 
 
-def _overlay(folder: Path) -> Path:
+def _overlay(folder: Path, guest: str) -> Path:
     """Lay our own files out as they stand in the guest: the code, the packed command, init."""
     plugins = Path("collections", "ansible_collections", "modelops", "serving", "plugins")
     shutil.copytree(
@@ -130,7 +141,7 @@ def _overlay(folder: Path) -> Path:
         folder / plugins / "module_utils",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    shutil.copy(ROOT / "tools" / "verity_guest.py", folder)
+    shutil.copy(ROOT / "tools" / guest, folder / "guest.py")
     (folder / "init").write_text(INIT, encoding="ascii")
     (folder / "init").chmod(0o755)
     pack = (
@@ -153,13 +164,13 @@ def _pack(folder: Path, archive: Path) -> None:
     run(["sh", "-c", script, "sh", str(folder), str(archive)], log="verity-cpio")
 
 
-def _boot(kernel: Path, initrd: Path, disk: Path) -> str:
+def _boot(kernel: Path, initrd: Path, disk: Path, deed: str) -> str:
     """Run the machine to its end and return what it wrote to its serial line."""
     command = ["qemu-system-x86_64", "-accel", "tcg", "-m", MEMORY, "-nographic", "-no-reboot"]
     command += ["-nic", "none", "-kernel", str(kernel), "-initrd", str(initrd)]
     command += ["-append", "console=ttyS0 quiet panic=-1"]
     command += ["-drive", f"file={disk},format=raw,if=virtio"]
-    with step("Boot the machine, without KVM, and try the seal"):
+    with step(f"Boot the machine, without KVM, and {deed}"):
         return run(["timeout", str(TIMEOUT_SECONDS), *command], log="verity-machine")
 
 

@@ -144,7 +144,7 @@ def _missing_model(where: str, service: Mapping[str, Any]) -> Iterable[Problem]:
 
 
 def slice_of(name: str) -> str:
-    """Return the slice of a service, whose name holds no dash: that would begin a child."""
+    """Return the slice of a service below modelops.slice; a dash would begin another child."""
     return f"modelops-{name.replace('-', '_')}.slice"
 
 

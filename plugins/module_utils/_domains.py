@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ._addresses import NAMES_OF_ADDRESSES
 from ._fields import Problem
+from ._host_names import reached_by
 
 # RFC 2606, 6761, 6762, 8375 and ICANN's "internal": no public authority certifies a name below one.
 RESERVED = (
@@ -28,9 +30,8 @@ RESERVED = (
 def domain_problems(services: Iterable[Mapping[str, Any]], own: Sequence[str]) -> list[str]:
     """Return what is wrong with the names of complete ``services``, one line each.
 
-    With ``own`` every name must be one of these or lie below one. Where the public authority is
-    asked for a certificate, a reserved name is refused. What needs no name of ours (``sslip``) is
-    passed over.
+    With ``own`` every name must be one of these or lie below one, but for a name that is made of
+    an address. Where the public authority is asked for a certificate, a reserved name is refused.
     """
     return [str(problem) for service in services for problem in _check(service, own)]
 
@@ -38,7 +39,9 @@ def domain_problems(services: Iterable[Mapping[str, Any]], own: Sequence[str]) -
 def _check(service: Mapping[str, Any], own: Sequence[str]) -> Iterable[Problem]:
     certificate = service["certificate"]
     public = certificate["provider"] == "acme" and not certificate["directory"]
-    for key, name in _names(service):
+    for key, name in reached_by(service):
+        if key == "addresses" or _below(name, [NAMES_OF_ADDRESSES]):
+            continue
         variable = f"model_services.{service['name']}.{key}"
         if own and not _below(name, own):
             remedy = (
@@ -52,13 +55,6 @@ def _check(service: Mapping[str, Any], own: Sequence[str]) -> Iterable[Problem]:
                 "it; give a name of your own, or another certificate.provider"
             )
             yield Problem(variable, name, remedy)
-
-
-def _names(service: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    if service["domain"] != "sslip":
-        yield "domain", service["domain"]
-    for alias in service.get("aliases", []):
-        yield "aliases", alias
 
 
 def _below(name: str, domains: Iterable[str]) -> bool:

@@ -39,12 +39,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What ``ensure`` did, or would do in check mode."""
+    """What ``ensure`` did, or would do in check mode.
+
+    ``before`` and ``after`` are the texts of the file, each with what is or was in force.
+    """
 
     written: bool
     applied: list[str]
     unapplied: list[dict[str, str]]
     missing: list[str]
+    before: str
+    after: str
 
 
 def merged(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[Setting]:
@@ -75,6 +80,7 @@ def merged(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[Se
 def ensure(path: str, settings: list[Setting], check: bool, root: str = "/proc/sys") -> Outcome:
     """Have ``settings`` in the file ``path``, and in force where the host lets them be set."""
     lines, applied, unapplied, missing = [_HEADER], [], [], []
+    was, becomes = [], []
     for setting in settings:
         knob = os.path.join(root, _path(setting.name))
         live = _read(knob)
@@ -90,11 +96,15 @@ def ensure(path: str, settings: list[Setting], check: bool, root: str = "/proc/s
             unapplied.append({"name": setting.name, "value": wanted, "live": live, "why": why})
         else:
             applied.append(setting.name)
+            was.append(f"in force: {setting.name} = {live}\n")
+            becomes.append(f"in force: {setting.name} = {wanted}\n")
     content = "\n".join(lines)
-    written = _text(path) != content
+    old = _text(path) or ""
+    written = old != content
     if written and not check:
         write_atomic(path, content)
-    return Outcome(written, applied, unapplied, missing)
+    before, after = old + "".join(was), content + "".join(becomes)
+    return Outcome(written, applied, unapplied, missing, before, after)
 
 
 def _path(name: str) -> str:

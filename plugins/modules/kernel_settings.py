@@ -83,13 +83,14 @@ def work(module):
     settings = merged(module.params["settings"], module.params["overrides"])
     outcome = ensure(module.params["path"], settings, module.check_mode)
     for item in outcome.unapplied:
-        module.warn(
-            f"{item['name']} stays {item['live']}, not {item['value']}: "
-            f"{item['why']}."
-        )
+        module.warn(f"{item['name']} stays {item['live']}, not {item['value']}: {item['why']}.")
     for name in outcome.missing:
         module.warn(f"{name} is left out, since this kernel does not have it.")
-    return {"changed": bool(outcome.written or outcome.applied), **asdict(outcome)}
+    result = asdict(outcome)
+    before, after = result.pop("before"), result.pop("after")
+    header = module.params["path"]
+    diff = {"before_header": header, "after_header": header, "before": before, "after": after}
+    return {"changed": bool(outcome.written or outcome.applied), "diff": diff, **result}
 
 
 def main():

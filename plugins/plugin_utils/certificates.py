@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from ipaddress import ip_address
 from typing import Any
 
 from ansible_collections.modelops.serving.plugins.module_utils._fields import Problem
+from ansible_collections.modelops.serving.plugins.module_utils._host_names import reached_by
 
 try:
     from cryptography import x509
@@ -55,16 +56,13 @@ def certificate_problems(service: Mapping[str, Any], fullchain: str, privkey: st
     if not begin <= datetime.now(timezone.utc) <= end:
         remedy = f"it is in force from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, not now; renew it"
         problems.append(problem("fullchain", remedy))
-    missing = [name for name in _wanted(service) if not _covers(certificate, name)]
+    wanted = (name for _key, name in reached_by(service))
+    missing = [name for name in wanted if not _covers(certificate, name)]
     if missing:
         held = ", ".join(_held(certificate)) or "no name"
         remedy = f"it is for {held}; get one for {', '.join(missing)}"
         problems.append(problem("fullchain", remedy))
     return problems
-
-
-def _wanted(service: Mapping[str, Any]) -> Iterable[str]:
-    return [service["domain"], *service.get("aliases", []), *service.get("addresses", [])]
 
 
 def _covers(certificate: Any, name: str) -> bool:

@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = ROOT / "molecule" / "as_written"
 ROWS: list[dict[str, Any]] = yaml.safe_load(
-    (SCENARIO / "comparison.yml").read_text(encoding="utf-8")
+    (SCENARIO / "vars" / "comparison.yml").read_text(encoding="utf-8")
 )["comparison"]
 KEYS = {"id", "moment", "place", "run", "as_written", "ours"}
 MOMENTS = {"written", "zone_moved", "deployed", "stopped", "pressed"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from rendering import ROLES, evaluate, role_variables
+from rendering import ROLES, evaluate, render, role_variables
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,13 @@ PLAN = {
         "tasks_max",
     )
 }
-# Those for a template that stands for several files: what its task loops over, one item enough.
-LOOPS = {
-    "site.conf.j2": "__reverse_proxy_file",
-    "model-server@.service.j2": "__model_server_service",
+SLICE = {
+    "unit": "modelops-tiny.slice",
+    "service": "tiny",
+    "settings": [{"name": "MemoryMax", "value": 4_000_000_000, "reason": "A reason."}],
 }
+# Over what tasks loop that make several files of one template; one service is enough here.
+LOOPS = ("__logrotate_file", "__model_server_service", "__reverse_proxy_file")
 # What other templates include.
 PARTS = {"listen.j2", "sandbox.j2"}
 NOTHING = {"stat": {"exists": True}, "results": []}
@@ -121,6 +123,10 @@ def context(role: str, system: System, services: Mapping[str, Any] | None = None
         **role_variables(role, names),
         "ansible_facts": system.facts(),
         f"{role}_services": services,
+        "certificate_eab": {"kid": "one", "hmac_key": "two"},
+        "__firewall_bounded": list(services.values()),
+        "__firewall_front": "nftables",
+        "__limits_slice": SLICE,
         "redis_password": "a-password-for-this-test-and-no-other",
         "__reverse_proxy_version": system.nginx,
         "__reverse_proxy_openssl": system.openssl,
@@ -129,5 +135,11 @@ def context(role: str, system: System, services: Mapping[str, Any] | None = None
         "__model_server_planned": {"task": "chat"},
         "__model_server_manifest": NOTHING,
         "__model_server_snapshot": "/var/lib/modelops/models/tiny",
-        **{name: one for name in LOOPS.values()},
+        **{name: one for name in LOOPS},
     }
+
+
+@cache
+def rendered(role: str, template: str, system: System) -> str:
+    """Return what a role would write on ``system``."""
+    return render(role, template, context(role, system))

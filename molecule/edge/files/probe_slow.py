@@ -15,11 +15,17 @@ import time
 
 from outside import SIGNED, ask, check, run
 
-CROWD = 500
 # Far above what the edge gives anybody: only a connection that is never closed takes that long.
 PATIENCE_SECONDS = 120
 HEADERS = f"POST /predict HTTP/1.1\r\nHost: {SIGNED}\r\n".encode()
 BODY = HEADERS + b"X-API-Key: slow\r\nContent-Length: 1000\r\n\r\n{"
+# What they are, what they say after the handshake, and how many there are.
+CROWDS = (
+    ("connections without a request", b"", 500),
+    ("connections without a handshake", None, 100),
+    ("headers that never end", HEADERS, 100),
+    ("bodies that never come", BODY, 100),
+)
 
 
 def opened(first: bytes | None) -> socket.socket:
@@ -32,22 +38,24 @@ def opened(first: bytes | None) -> socket.socket:
     return connection
 
 
-def check_crowd(what: str, first: bytes | None) -> None:
-    """A crowd of such connections keeps nobody out, and the edge closes all of them by itself."""
-    connections = [opened(first) for _number in range(CROWD)]
+def check_crowds() -> None:
+    """All of them together keep nobody out, and the edge closes each of them by itself."""
+    crowds = {what: [opened(first) for _number in range(count)] for what, first, count in CROWDS}
     statuses = [ask("GET", "/health").status for _try in range(10)]
-    check(f"others are served beside {what}", statuses == [200] * 10, statuses)
+    check("others are served meanwhile", statuses == [200] * 10, statuses)
     waiting = selectors.DefaultSelector()
-    for connection in connections:
-        connection.setblocking(False)
-        waiting.register(connection, selectors.EVENT_READ)
+    for what, connections in crowds.items():
+        for connection in connections:
+            connection.setblocking(False)
+            waiting.register(connection, selectors.EVENT_READ, what)
     end = time.monotonic() + PATIENCE_SECONDS
     while waiting.get_map() and time.monotonic() < end:
         for key, _events in waiting.select(1):
             if has_ended(key.fileobj):
                 waiting.unregister(key.fileobj)
                 key.fileobj.close()
-    check(f"the edge closes {what}", not waiting.get_map(), len(waiting.get_map()))
+    left = sorted({key.data for key in waiting.get_map().values()})
+    check("the edge closes all of them", not left, left)
 
 
 def has_ended(connection: socket.socket) -> bool:
@@ -60,16 +68,5 @@ def has_ended(connection: socket.socket) -> bool:
         return True
 
 
-def check_slow_clients() -> None:
-    """All kinds of them, one after the other."""
-    for what, first in (
-        ("connections without a handshake", None),
-        ("connections without a request", b""),
-        ("headers that never end", HEADERS),
-        ("bodies that never come", BODY),
-    ):
-        check_crowd(what, first)
-
-
 if __name__ == "__main__":
-    sys.exit(run([check_slow_clients]))
+    sys.exit(run([check_crowds]))

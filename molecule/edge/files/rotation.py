@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Force three rotations of a log while requests are answered, and count the lines.
 
-Usage: rotation.py LOG CONFIGURATION https NAME | rotation.py LOG CONFIGURATION unix SOCKET
+Usage: rotation.py LOG CONFIGURATION https NAME PATH
+       rotation.py LOG CONFIGURATION unix SOCKET PATH
 
-Each request has an id of its own. All that were answered must stand in the log or in one of its
-rotated parts, once. Status 1 where one is missing or stands there twice.
+PATH is what requests post to. Each request has an id of its own; all that were answered must stand
+in the log or in one of its rotated parts, once. Status 1 where one is missing or there twice.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def connect(kind: str, where: str) -> http.client.HTTPConnection:
 class Load:
     """Threads that send requests until they are stopped; ``answered`` are the ids."""
 
-    def __init__(self, kind: str, where: str) -> None:
-        self.kind, self.where = kind, where
+    def __init__(self, kind: str, where: str, path: str) -> None:
+        self.kind, self.where, self.path = kind, where, path
         self.answered: list[str] = []
         self.stopped = threading.Event()
         self.threads = [
@@ -76,7 +77,7 @@ class Load:
                 # Nobody may use this without a key; a refusal is a line as well.
                 body, kind = b'{"input": "a"}', "application/json"
                 headers = {"X-Request-ID": name, "Content-Type": kind, "Host": self.host()}
-                connection.request("POST", "/v1/embeddings", body, headers)
+                connection.request("POST", self.path, body, headers)
                 connection.getresponse().read()
             except (OSError, http.client.HTTPException):
                 connection.close()
@@ -115,8 +116,8 @@ def ids(log: str) -> collections.Counter[str]:
 
 
 def main() -> int:
-    log, configuration, kind, where = sys.argv[1:]
-    load = Load(kind, where)
+    log, configuration, *target = sys.argv[1:]
+    load = Load(*target)
     # A state of its own: the host's shall not think that it has rotated today.
     with tempfile.NamedTemporaryFile() as state:
         rotate = ["logrotate", "--force", "--state", state.name, configuration]

@@ -16,10 +16,12 @@ stale=$(echo "$ours" | grep -vxF -f "$file") || true
 case $verb in
 compare) [ -z "$missing$stale" ] ;;
 load)
-    # What opens comes before what closes.
+    # What opens comes before what closes. A rule is several words.
+    # shellcheck disable=SC2086
     echo "$missing" | while read -r rule; do
         [ -z "$rule" ] || ufw $rule comment modelops </dev/null
     done
+    # shellcheck disable=SC2086
     echo "$stale" | while read -r rule; do
         [ -z "$rule" ] || ufw delete $rule </dev/null
     done

@@ -11,7 +11,8 @@ from ansible_collections.modelops.serving.plugins.module_utils._domains import d
 
 def service(domain, provider="acme", directory="", **others):
     certificate = {"provider": provider, "directory": directory}
-    return {"name": "tiny", "domain": domain, "certificate": certificate, **others}
+    names = {"domain": domain, "aliases": [], "addresses": []}
+    return {"name": "tiny", "certificate": certificate, **names, **others}
 
 
 @pytest.mark.parametrize("domain", ["tiny.example.com", "tiny.test", "home.arpa", "a.b.internal"])
@@ -26,11 +27,15 @@ def test_a_reserved_name_gets_no_public_certificate(domain):
         service("tiny.example.com", provider="self_signed"),
         service("tiny.example.com", directory="https://ca.example.com/dir"),
         service("tiny.myexample.com"),
-        service("sslip"),
+        service("tiny.192-0-2-7.sslip.io", addresses=["192.0.2.7"]),
     ],
 )
 def test_others_pass(declared):
     assert domain_problems([declared], []) == []
+
+
+def test_a_name_made_of_an_address_is_nobodys_domain():
+    assert domain_problems([service("tiny.192-0-2-7.sslip.io")], ["models.org"]) == []
 
 
 def test_each_name_must_lie_below_an_own_domain():

@@ -59,6 +59,8 @@ def test_what_differs_is_set_and_the_second_run_changes_nothing(host):
 def test_check_mode_foresees_and_changes_nothing(host):
     foreseen = host.ensure(check=True)
     assert (foreseen.written, foreseen.applied) == (True, ["net.core.somaxconn", "vm.swappiness"])
+    assert "in force: vm.swappiness = 60\n" in foreseen.before
+    assert foreseen.after.endswith("in force: vm.swappiness = 10\n")
     assert not host.file.exists()
     assert host.path("vm.swappiness").read_text(encoding="ascii") == "60\n"
 

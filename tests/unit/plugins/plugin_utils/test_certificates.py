@@ -47,7 +47,8 @@ def dns(name):
 
 def problems(fullchain, privkey, **others):
     files = {"fullchain": "tiny.pem", "privkey": "tiny.key"}
-    service = {"name": "tiny", "domain": "tiny.example.com", "certificate": files, **others}
+    names = {"domain": "tiny.example.com", "aliases": [], "addresses": []}
+    service = {"name": "tiny", "certificate": files, **names, **others}
     return certificate_problems(service, fullchain, privkey)
 
 

@@ -1,0 +1,48 @@
+# Copyright: The modelops.serving contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Guess passwords until the edge bans this address, then wait until it is let in again.
+
+Prints each check that fails, then exits with 1.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from collections.abc import Callable
+
+from outside import ask, check, reachable, run
+
+WRONG = "Basic " + base64.b64encode(b"ada:of another garden").decode()
+GUESSES = 5
+# Far above what the scenario sets; only a ban that never comes, or never ends, takes that long.
+PATIENCE_SECONDS = 120
+
+
+def comes(holds: Callable[[], bool]) -> bool:
+    """Whether it holds at last."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(1)
+    return False
+
+
+def check_ban() -> None:
+    """Each port is closed for the address, until the time of the ban is over."""
+    # One failure is no reason, and neither are requests that succeed.
+    statuses = [ask("GET", "/health").status for _try in range(10)]
+    check("who does nothing wrong is served", statuses == [200] * 10, statuses)
+    statuses = [ask("GET", "/v1/models", Authorization=WRONG).status for _try in range(GUESSES)]
+    check("wrong passwords are refused", statuses == [401] * GUESSES, statuses)
+    check("the address is banned", comes(lambda: not reachable(443)))
+    open_ = [port for port in (80, 443, 18789) if reachable(port)]
+    check("on each port", not open_, open_)
+    check("and let in again", comes(lambda: reachable(443)))
+    check("and served", ask("GET", "/health").status == 200)
+
+
+if __name__ == "__main__":
+    sys.exit(run([check_ban]))
