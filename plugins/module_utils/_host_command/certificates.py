@@ -36,7 +36,8 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of the alert."""
-        return {"domain": self.domain, "ends": _written(self.end), "problem": self.problem}
+        ends = "" if self.problem else _written(self.end)
+        return {"domain": self.domain, "ends": ends, "problem": self.problem}
 
 
 def renew(command: Sequence[str]) -> bool:
@@ -58,7 +59,8 @@ def check_expiry(
     Raises ``OSError`` when a folder cannot be listed or written.
     """
     moment = int(time.time() if now is None else now)
-    found = [_read(root, name) for name in sorted(os.listdir(root))]
+    domains = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    found = [_read(root, domain) for domain in domains]
     make_folders(os.path.dirname(metrics))
     write_atomic(metrics, metric_lines(found).encode(), 0o644)
     ending = [item for item in found if item.problem or item.end - moment < _margin(item, days)]

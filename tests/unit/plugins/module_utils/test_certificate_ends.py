@@ -75,6 +75,7 @@ def test_what_ends_and_what_cannot_be_read_is_sent(root, tmp_path, monkeypatch, 
     make(root, "a.example.com", 90)
     make(root, "b.example.com", 10)
     (root / "c.example.com").mkdir()
+    (root / "notes").write_text("no certificate")
     metrics, hook = tmp_path / "m.prom", tmp_path / "hook"
     hook.write_text("https://alerts.example.com/x\n")
     arguments = ["certificates", "--root", str(root), "--metrics", str(metrics)]
@@ -83,6 +84,7 @@ def test_what_ends_and_what_cannot_be_read_is_sent(root, tmp_path, monkeypatch, 
     ((given, details),) = sent
     assert given == ("https://alerts.example.com/x", "certificate_ends")
     assert [row["domain"] for row in details["certificates"]] == ["c.example.com"]
+    assert details["certificates"][0]["ends"] == ""
     assert "cannot be read from" in details["certificates"][0]["problem"]
     assert "c.example.com" not in metrics.read_text()
     assert "The certificate of c.example.com cannot be read" in capsys.readouterr().err
