@@ -94,7 +94,7 @@ def check_wishes(host: Host, wishes: Wishes) -> None:
         raise ModelError(
             f"limits.body is {mib(body)}, and {REQUESTS_IN_FLIGHT} requests at once, each held as "
             f"received and as text, would take {mib(in_steps([requests_part(body)]))}, but "
-            f"{limit}: lower limits.body to at most {max(1, largest // 1024):,}K, or to auto.",
+            f"{limit}: lower limits.body to at most {max(1, largest // 1024)}K, or to auto.",
             "insufficient_memory",
             needed_bytes=in_steps([requests_part(body)]),
             allowed_bytes=allowed,
