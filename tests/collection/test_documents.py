@@ -29,6 +29,7 @@ ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 DOCUMENTS = sorted(
     path for glob in ("README*.md", "docs/*.md", "roles/*/README.md") for path in ROOT.glob(glob)
 )
+ALONE = sorted((ROOT / "molecule" / "alone" / "plays").glob("*.yml"))
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 
 
@@ -82,3 +83,14 @@ def test_the_table_of_errors_is_the_real_one(name: str) -> None:
 @pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
 def test_role_has_a_document(role: Path) -> None:
     assert (role / "README.md").read_text(encoding="utf-8").count(f"# {role.name}\n") == 1
+
+
+@pytest.mark.parametrize("play", ALONE, ids=lambda path: path.stem)
+def test_the_first_playbook_of_a_role_is_the_one_that_is_run(play: Path) -> None:
+    shown = re.findall(
+        r"^```yaml\n(.*?)^```$",
+        (ROOT / "roles" / play.stem / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )[0]
+    run = re.sub(r"\A---\n(#.*\n)*", "", play.read_text(encoding="utf-8"))
+    assert run == shown
