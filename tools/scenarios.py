@@ -18,11 +18,13 @@ from .paths import CACHE, ROOT, binary
 from .report import Failure, main, run, show, step
 
 SHARED = ROOT / "molecule" / "shared"
+LONGEST = ("edge", "default", "surfaces")
 
 
 def names() -> list[str]:
-    """Return every scenario of the project."""
-    return sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    """Return every scenario of the project, those that take longest first."""
+    found = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    return [*LONGEST, *sorted(found - set(LONGEST))]
 
 
 def images(scenarios: list[str]) -> list[str]:

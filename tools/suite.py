@@ -5,7 +5,7 @@
 Usage: python3 -m tools.suite all|fast|lint
 
 Two checks run at a time, the long ones first; beside them, which mostly means waiting for
-downloads, the host images are made. The scenarios follow, two at a time as well.
+downloads, the host images are made. The scenarios follow, three at a time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from . import checks, collection, engine, scenarios, venv
 from .report import Failure, main, say, show, step
 
 FAST_VENVS = ("dev", "units", "server", "model_tools", "clients")
+# A scenario mostly waits for one task after the other, and keeps no core busy by itself.
+SCENARIOS_AT_ONCE = 3
 
 
 class Results:
@@ -50,9 +52,11 @@ class Results:
         return 1 if self.failed or not self.passed else 0
 
 
-def run_parts(results: Results, parts: Mapping[str, Callable[[], object]]) -> None:
-    """Run parts, two at a time, in their order."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
+def run_parts(
+    results: Results, parts: Mapping[str, Callable[[], object]], at_once: int = 2
+) -> None:
+    """Run parts, some of them at a time, in their order."""
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
         list(pool.map(results.attempt, parts.keys(), parts.values()))
 
 
@@ -69,7 +73,8 @@ def run_all(results: Results) -> None:
         ready = beside.submit(results.attempt, "host images", partial(scenarios.prepare, names))
         run_checks(results, (*checks.TESTS, *checks.LINT))
         if ready.result():
-            run_parts(results, {f"scenario {n}": partial(scenarios.run_one, n) for n in names})
+            parts = {f"scenario {n}": partial(scenarios.run_one, n) for n in names}
+            run_parts(results, parts, SCENARIOS_AT_ONCE)
         else:
             say(f"without host images and tarball none of the {len(names)} scenarios was run")
 
