@@ -18,6 +18,7 @@ from ansible_collections.modelops.serving.plugins.module_utils._secrets import s
 NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
 OLD, YOUNG = "2026-01-01", "2026-11-01"
 SERVICE = {
+    "basic_auth": [],
     "name": "tiny",
     "state": "present",
     "authentication": {"methods": ["api_key", "jwt"], "api_keys": {}, "users": {}},
