@@ -15,6 +15,7 @@ from pathlib import Path
 FILES = Path(__file__).resolve().parents[2] / "molecule" / "edge" / "files"
 sys.path.insert(0, str(FILES))
 
+# Found only after the line above
 import pressure  # noqa: E402
 
 # Not the address of those who are measured, since limits are for each address.

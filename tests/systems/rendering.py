@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "roles"
 sys.path.insert(0, str(ROOT))
 
+# Found only after the line above
 from tools import collection  # noqa: E402
 
 sys.path.insert(0, str(collection.link()))
 
+# Only after it, since Ansible looks for collections once
 from ansible.parsing.dataloader import DataLoader  # noqa: E402
 from ansible.plugins.loader import init_plugin_loader  # noqa: E402
 from ansible.template import Templar, trust_as_template  # noqa: E402

@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+# Found only after the line above
 from tools import scanners  # noqa: E402
 from tools.scanners import Finding  # noqa: E402
 
