@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +23,17 @@ from pathlib import Path
 
 from .engine import SYSTEMD_FLAGS, docker, wait_for_boot
 from .machine import install_ca, run_flags
+from .paths import CACHE, ROOT, VENVS
 from .report import Failure, main
+
+# What runs Ansible's commands in a host, and where its socket stands, here and there
+AGENT = ROOT / "molecule" / "shared" / "host"
+AGENT_IN_HOST = "/usr/local/lib/ansible-agent"
+AGENT_SECONDS = 60
+LIBRARY = "dev/lib/python*/site-packages/ansible"
+LIBRARY_IN_HOST = "/usr/local/lib/ansible-core/ansible"
+SOCKETS = CACHE / "agents"
+SOCKETS_IN_HOST = "/srv/ansible-agent"
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Host:
 def start(host: Host) -> None:
     """Start one host and wait until it has booted."""
     flags = [f"--hostname={host.hostname or host.name}", *run_flags()]
-    flags += [f"--volume={volume}" for volume in host.volumes]
+    flags += [f"--volume={volume}" for volume in (*_agent_volumes(host.name), *host.volumes)]
     flags += [f"--env={name}={value}" for name, value in host.environment.items()]
     for network in host.networks[:1]:
         flags += [f"--network={network.name}", *_attach("--network-alias", network)]
@@ -70,6 +81,7 @@ def start(host: Host) -> None:
     if not host.command:
         wait_for_boot(host.name)
         install_ca(host.name)
+        _start_agent(host.name)
 
 
 def remove(names: Iterable[str], networks: Iterable[str] = ()) -> None:
@@ -89,6 +101,31 @@ def add_network(name: str, subnet: str = "") -> None:
     flags = [f"--opt=com.docker.network.driver.mtu={_mtu()}"]
     flags += [f"--subnet={subnet}"] if subnet else []
     docker("network", "create", *flags, name)
+
+
+def _agent_volumes(name: str) -> list[str]:
+    sockets = SOCKETS / name
+    sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The socket of an earlier host would keep the agent from making its own
+    Path(sockets, "socket").unlink(missing_ok=True)
+    library = next(VENVS.glob(LIBRARY), None)
+    shared = {AGENT: AGENT_IN_HOST, library: LIBRARY_IN_HOST}
+    return [
+        *(f"{path}:{there}:ro" for path, there in shared.items() if path),
+        f"{sockets}:{SOCKETS_IN_HOST}",
+    ]
+
+
+def _start_agent(name: str) -> None:
+    if not any(VENVS.glob(LIBRARY)):
+        return
+    agent = [f"{AGENT_IN_HOST}/agent.py", f"{SOCKETS_IN_HOST}/socket"]
+    docker("exec", "--detach", name, "python3", *agent)
+    limit = time.monotonic() + AGENT_SECONDS
+    while not Path(SOCKETS, name, "socket").exists():
+        if time.monotonic() > limit:
+            raise Failure(f"the agent in {name} does not listen after {AGENT_SECONDS} s")
+        time.sleep(0.1)
 
 
 def _attach(alias_flag: str, network: Network) -> list[str]:
