@@ -21,7 +21,5 @@ def network_problems(value: Any, everybody: bool = True) -> list[str]:
     except ValueError as error:
         return [str(error)]
     return [
-        f"write {given} as {usual}"
-        for given, usual in zip(value, checked)
-        if str(given) != usual
+        f"write {given} as {usual}" for given, usual in zip(value, checked) if str(given) != usual
     ]
