@@ -18,7 +18,7 @@ from .paths import CACHE, ROOT, binary
 from .report import Failure, main, run, show, step
 
 SHARED = ROOT / "molecule" / "shared"
-LONGEST = ("edge", "default", "surfaces")
+LONGEST = ("default", "surfaces", "edge", "alone", "edge_changes")
 
 
 def names() -> list[str]:
