@@ -33,6 +33,7 @@ PACKAGES = (
     "iputils-ping",
     "kmod",
     "libpam-systemd",
+    "openssh-server",
     "procps",
     "python3",
     "python3-apt",
