@@ -75,7 +75,7 @@ class Connection(DockerConnection):
             return
         with channel, open(in_path, "rb") as file:
             where = quote(self._prefix_login_path(out_path))
-            status, _, errors = self._ask(channel, f"cat > {where}", file.read())
+            status, _output, errors = self._ask(channel, f"cat > {where}", file.read())
         if status != 0:
             raise AnsibleConnectionFailure(f"{in_path} does not reach {out_path}: {errors!r}")
 

@@ -14,6 +14,7 @@ start and the import of ``ansible.module_utils`` are most of what a module costs
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import socketserver
@@ -25,12 +26,11 @@ import traceback
 # The controller's own ansible-core, as the host sees it
 sys.path.insert(0, "/usr/local/lib/ansible-core")
 
-import ansible.module_utils._internal._ansiballz._loader
-import ansible.module_utils.basic
-import ansible.module_utils.urls  # noqa: F401
+for name in ("_internal._ansiballz._loader", "basic", "urls"):
+    importlib.import_module(f"ansible.module_utils.{name}")
 
 # Python sets LC_CTYPE for itself and for what it starts; a shell of the engine's would not have it
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LC_CTYPE"}
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "LC_CTYPE"}
 # What Ansible sends where it pipes a module to Python, without another user or environment
 MODULE = "/bin/sh -c '/usr/bin/python3 && sleep 0'"
 
