@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -156,6 +157,11 @@ def _columns(row: Sequence[tuple[int, tuple[int, int], int | None]]) -> tuple[An
     return list(ids), False, [segment or 0 for segment in segments], offsets, segments
 
 
+def trace_name(event: str, text: str) -> str:
+    """Name of the file that tells that the answer to `text` has `begun`, or `ended`."""
+    return f"{event}-{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
+
+
 class FakeGenerator(TextGenerator):
     """Deterministic: it says the words of the last message, one chunk each, a token a word.
 
@@ -204,6 +210,7 @@ class FakeGenerator(TextGenerator):
         prompt = sum(len(message.content.split()) for message in request.messages)
         words = request.messages[-1].content.split()
         said = 0
+        self._tell("begun", request)
         try:
             while said < request.max_tokens and words and not cancelled():
                 if not self._may_step(cancelled):
@@ -216,8 +223,11 @@ class FakeGenerator(TextGenerator):
                 yield GenerationChunk("", "length" if words else "stop", prompt, said)
         finally:
             self.ended += 1
-            if self._trace is not None:
-                (self._trace / f"ended-{time.monotonic()}").touch()
+            self._tell("ended", request)
+
+    def _tell(self, event: str, request: GenerationRequest) -> None:
+        if self._trace is not None:
+            (self._trace / trace_name(event, request.messages[-1].content)).touch()
 
     def _may_step(self, cancelled: Callable[[], bool]) -> bool:
         while self.stepped and not self._steps.acquire(timeout=0.02):

@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import simple_websocket
 from wsproto import ConnectionType
 
+from fakes import trace_name
 from gunicorn_process import Gunicorn, UnixConnection, openai_client
 from support import AUTHORIZED, KEY, chat_sections, settings_content
 
@@ -40,9 +42,19 @@ class ChatServer(Gunicorn):
         content = settings_content(folder, **chat_sections(limits=LIMITS))
         super().__init__(folder, "fake_wsgi:app", content, FAKE_TRACE=str(self.trace))
 
-    def ended(self) -> int:
-        """Computations that are over."""
-        return len(list(self.trace.iterdir()))
+    def computes(self, text: str) -> bool:
+        """Whether the answer to `text` is begun within 10 s, and goes on for a while."""
+        begun = within(10, (self.trace / trace_name("begun", text)).exists)
+        time.sleep(0.3)
+        return begun and not self.ended(text)
+
+    def ended(self, text: str) -> bool:
+        """Whether the answer to `text` is no longer computed."""
+        return (self.trace / trace_name("ended", text)).exists()
+
+    def count(self, field: str, value: str) -> int:
+        """How many lines of the log have that value."""
+        return [line.get(field) for line in self.lines()].count(value)
 
     def open(self, path: str, body: Any) -> socket.socket:
         """Send a request and hand out its connection, nothing read."""
@@ -75,6 +87,11 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
     server.wait_ready()
     yield server
     server.close()
+
+
+def once(words: str) -> str:
+    """A message that no other test sends."""
+    return f"{words} {uuid.uuid4().hex}"
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> bool:
@@ -152,28 +169,26 @@ def test_the_first_event_arrives_before_the_second_is_made(
 def test_a_client_that_leaves_ends_its_computation_within_a_second(
     chat: ChatServer, path: str, word: str, stream: bool
 ) -> None:
+    text = once(word)
     if path == "/v1/chat/completions":
-        body = completion(word, stream=stream, max_tokens=1000)
+        body = completion(text, stream=stream, max_tokens=1000)
     else:
-        body = {"message": word, "max_tokens": 1000}
-    before = chat.ended()
+        body = {"message": text, "max_tokens": 1000}
+    gone = chat.count("code", "client_gone")
     connection = chat.open(path, body)
-    time.sleep(0.3)
-    assert chat.ended() == before
-    left = time.monotonic()
+    assert chat.computes(text)
     connection.close()
-    assert within(1.0, lambda: chat.ended() == before + 1), "the computation goes on"
-    assert time.monotonic() - left < 1.0
-    assert within(2, lambda: "client_gone" in [line.get("code") for line in chat.lines()])
+    assert within(1.0, lambda: chat.ended(text)), "the computation goes on"
+    assert within(2, lambda: chat.count("code", "client_gone") == gone + 1)
 
 
 def test_a_client_that_leaves_with_a_request_sent_ahead_is_seen(chat: ChatServer) -> None:
-    before = chat.ended()
-    connection = chat.open("/v1/chat/completions", completion("wait:/nowhere"))
+    text = once("wait:/nowhere")
+    connection = chat.open("/v1/chat/completions", completion(text))
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
-    time.sleep(0.3)
+    assert chat.computes(text)
     connection.close()
-    assert within(1.0, lambda: chat.ended() == before + 1)
+    assert within(1.0, lambda: chat.ended(text))
 
 
 def test_a_client_that_waits_is_not_taken_for_one_that_left(
@@ -188,10 +203,10 @@ def test_a_client_that_waits_is_not_taken_for_one_that_left(
 
 
 def test_a_client_that_does_not_read_holds_no_place(chat: ChatServer) -> None:
-    slow = chat.open("/v1/chat/completions", completion("endless", stream=True, max_tokens=800))
+    text = once("endless")
+    slow = chat.open("/v1/chat/completions", completion(text, stream=True, max_tokens=800))
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    before = chat.ended()
-    assert within(15, lambda: chat.ended() == before + 1)
+    assert within(15, lambda: chat.ended(text))
     assert chat.ask("other")[0] == 200
     slow.close()
 
@@ -252,7 +267,7 @@ def test_a_websocket_answers(chat: ChatServer) -> None:
         assert (end["type"], end["finish_reason"]) == ("end", "stop")
         assert end["usage"]["total_tokens"] == 4
     client.close()
-    assert within(2, lambda: [line.get("method") for line in chat.lines()].count("WS") == 2)
+    assert within(2, lambda: chat.count("method", "WS") == 2)
 
 
 def test_the_first_message_may_bring_the_token(chat: ChatServer) -> None:
@@ -315,16 +330,15 @@ def test_a_message_during_an_answer_is_refused(chat: ChatServer, tmp_path: Path)
 def test_a_websocket_that_closes_ends_its_computation(
     chat: ChatServer, word: str, politely: bool
 ) -> None:
-    before = chat.ended()
+    text = once(word)
     client = UnixWebSocket(chat.socket, AUTHORIZED)
-    client.say(message=word, max_tokens=1000)
-    time.sleep(0.3)
-    assert chat.ended() == before
+    client.say(message=text, max_tokens=1000)
+    assert chat.computes(text)
     if politely:
         client.close()
     else:
         client.sock.shutdown(socket.SHUT_RDWR)
-    assert within(1.0, lambda: chat.ended() == before + 1)
+    assert within(1.0, lambda: chat.ended(text))
 
 
 def test_too_many_too_large_or_idle_websockets_end(chat: ChatServer) -> None:
