@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 QUIET = "quiet"
-ATTACKS = ("slow headers", "slow body", "idle connections", "burst")
+# The last one tells how much of a burst's effect is its simultaneous handshakes.
+ATTACKS = ("slow headers", "slow body", "idle connections", "burst", "burst, 10 at a time")
 ROUNDS, REQUESTS = 6, 50
 # No more rounds begin after that.
 SECONDS = 90

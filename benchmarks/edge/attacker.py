@@ -26,7 +26,9 @@ async def press(name: str, authority: str, port: str, path: str, attack: str) ->
     """Begin the attack, and end it when told."""
     context = ssl.create_default_context(cafile=authority)
     edge = pressure.Edge(name, context, "127.0.0.1", int(port))
-    async with pressure.attacks(edge, SOURCE, path)[attack]:
+    known = pressure.attacks(edge, SOURCE, path)
+    known["burst, 10 at a time"] = pressure.burst(edge, SOURCE, 1000, 10)
+    async with known[attack]:
         print("pressing", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

@@ -73,9 +73,11 @@ async def outcome(request: Awaitable[int]) -> str:
         return type(error).__name__
 
 
-async def in_groups(count: int, call: Callable[[], Awaitable[Any]]) -> list[Any]:
+async def in_groups(
+    count: int, call: Callable[[], Awaitable[Any]], at_a_time: int = AT_A_TIME
+) -> list[Any]:
     """Do something ``count`` times, some of them at a time."""
-    places = asyncio.Semaphore(AT_A_TIME)
+    places = asyncio.Semaphore(at_a_time)
 
     async def one() -> Any:
         async with places:
@@ -115,11 +117,13 @@ async def held(
 
 
 @contextlib.asynccontextmanager
-async def burst(edge: Edge, source: str, count: int) -> AsyncIterator[dict[str, Any]]:
+async def burst(
+    edge: Edge, source: str, count: int, at_a_time: int = AT_A_TIME
+) -> AsyncIterator[dict[str, Any]]:
     """Send requests as fast as they are answered."""
     done: dict[str, Any] = {}
     sending = asyncio.create_task(
-        in_groups(count, lambda: outcome(edge.ask(source, "of the burst")))
+        in_groups(count, lambda: outcome(edge.ask(source, "of the burst")), at_a_time)
     )
     try:
         yield done
