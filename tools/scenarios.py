@@ -47,8 +47,9 @@ def prepare(scenarios: list[str]) -> None:
 
 def run_one(name: str) -> None:
     """Run one scenario from nothing to nothing; raise ``Failure`` if it does not pass."""
+    programs = (SHARED / "bin", Path(binary("dev", "python")).parent)
     environment = {
-        "PATH": f"{Path(binary('dev', 'python')).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
         "ANSIBLE_COLLECTIONS_PATH": str(collection.INSTALLED),
         "MODELOPS_MACHINE": str(write_variables(CACHE / "machine.json")),
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
