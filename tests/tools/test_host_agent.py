@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,28 @@ def test_a_module_that_fails_tells_why_and_harms_no_other(agent: Path) -> None:
     assert (status, output) == (1, b"")
     assert errors.endswith(b"ZeroDivisionError: division by zero\n")
     assert ask(agent, MODULE, b"import os; print(os.getcwd())") == (0, b"/\n", b"")
+
+
+def test_what_comes_in_an_archive_is_compiled_once(agent: Path, tmp_path: Path) -> None:
+    def run(name: str, text: str) -> tuple[int, bytes, bytes]:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("brought.py", text)
+        program = f"import sys; sys.path.insert(0, {str(tmp_path / name)!r}); import brought"
+        return ask(agent, MODULE, program.encode())
+
+    kept = agent.with_name("compiled")
+    before = set(kept.iterdir())
+    assert run("one.zip", "print('one', __file__)") == (
+        0,
+        f"one {tmp_path}/one.zip/brought.py\n".encode(),
+        b"",
+    )
+    (first,) = set(kept.iterdir()) - before
+    assert run("two.zip", "print('one', __file__)") == (
+        0,
+        f"one {tmp_path}/two.zip/brought.py\n".encode(),
+        b"",
+    )
+    assert set(kept.iterdir()) - before == {first}
+    assert run("three.zip", "print('another')") == (0, b"another\n", b"")
+    assert len(set(kept.iterdir()) - before) == 2

@@ -8,20 +8,27 @@ A request is a line of JSON, ``{"command": str, "input": bytes that follow}``; t
 ``{"status": int, "output": bytes that follow, "errors": bytes that follow}``. A command is run by
 ``/bin/sh`` as the engine would run it: with the container's own environment, in ``/``, as root.
 A module, which is a command that gives Python a program, is run in a fork of this process: Python's
-start and the import of ``ansible.module_utils`` are most of what a module costs.
+start and the import of ``ansible.module_utils`` are most of what a module costs. Then comes the
+compiling of what it brings along in its archive: each text is compiled once, and kept by SOCKET.
 """
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import importlib
+import importlib.util
 import json
+import marshal
 import os
 import socketserver
 import subprocess
 import sys
 import tempfile
 import traceback
+import zipimport
+from pathlib import Path
+from types import CodeType
 
 # The controller's own ansible-core, as the host sees it
 sys.path.insert(0, "/usr/local/lib/ansible-core")
@@ -91,6 +98,28 @@ def _status_of(source: bytes) -> int:
     return status if isinstance(status, int) else int(status is not None)
 
 
+class CompiledOnce:
+    """Compiles the texts of archives as Python does, but each once; forks may do so together."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder = folder
+        self._compile = zipimport._compile_source
+
+    def __call__(self, path: str, source: bytes) -> CodeType:
+        """Return the code; after the first time it names the archive of that time."""
+        version = importlib.util.MAGIC_NUMBER
+        kept = self._folder / hashlib.sha256(version + source).hexdigest()
+        try:
+            return marshal.loads(kept.read_bytes())
+        except FileNotFoundError:
+            code = self._compile(path, source)
+        new = kept.with_suffix(f".{os.getpid()}")
+        new.write_bytes(marshal.dumps(code))
+        new.replace(kept)
+        return code
+
+
 class Agent(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     """The agent, with one fork for each command."""
 
@@ -101,6 +130,7 @@ class Agent(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 
 if __name__ == "__main__":
     path = sys.argv[1]
+    zipimport._compile_source = CompiledOnce(Path(path).with_name("compiled"))
     with Agent(path, Request) as server:
         # Its folder is open to the controller's user alone
         os.chmod(path, 0o666)
