@@ -9,7 +9,8 @@ A request is a line of JSON, ``{"command": str, "input": bytes that follow}``; t
 ``/bin/sh`` as the engine would run it: with the container's own environment, in ``/``, as root.
 A module, which is a command that gives Python a program, is run in a fork of this process: Python's
 start and the import of ``ansible.module_utils`` are most of what a module costs. Then comes the
-compiling of what it brings along in its archive: each text is compiled once, and kept by SOCKET.
+compiling of what it brings along in its archive: each text is compiled once, and kept in the folder
+of SOCKET.
 """
 
 from __future__ import annotations
