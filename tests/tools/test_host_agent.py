@@ -91,11 +91,13 @@ def test_what_comes_in_an_archive_is_compiled_once(agent: Path, tmp_path: Path) 
         b"",
     )
     (first,) = set(kept.iterdir()) - before
+    written = first.stat().st_ino, first.stat().st_mtime_ns
     assert run("two.zip", "print('one', __file__)") == (
         0,
         f"one {tmp_path}/two.zip/brought.py\n".encode(),
         b"",
     )
     assert set(kept.iterdir()) - before == {first}
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == written, "it was compiled again"
     assert run("three.zip", "print('another')") == (0, b"another\n", b"")
     assert len(set(kept.iterdir()) - before) == 2

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 # A firewall that drops says nothing. Within this time a lost packet has been sent once more.
 SECONDS = 1.5
-AT_ONCE = 16384
+AT_ONCE = 8192
 
 
 def open_ports(address: str, ports: Sequence[int]) -> set[int]:

@@ -25,7 +25,7 @@ from pressure import PATIENCE, Connection, Edge, edge_of
 
 # Not limited, and answered by the server behind the edge.
 PATH = "/health"
-CLIENTS, PAUSE = 3, 0.03
+CLIENTS, PAUSE = 3, 0.01
 
 
 class Closed(Exception):

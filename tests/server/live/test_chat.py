@@ -177,8 +177,10 @@ def test_a_client_that_leaves_ends_its_computation_within_a_second(
     gone = chat.count("code", "client_gone")
     connection = chat.open(path, body)
     assert chat.computes(text)
+    left = time.monotonic()
     connection.close()
     assert within(1.0, lambda: chat.ended(text)), "the computation goes on"
+    assert time.monotonic() - left < 1.0
     assert within(2, lambda: chat.count("code", "client_gone") == gone + 1)
 
 
